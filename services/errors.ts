@@ -24,3 +24,8 @@ export class SoakpError extends Error {
     this.headers = details.headers ?? {}
   }
 }
+
+/** Tells whether `error` is a system or library error with this `code`, such as `ENOENT`. */
+export function hasErrorCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
+}

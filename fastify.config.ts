@@ -1,0 +1,135 @@
+import { realpathSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import Fastify, { LogController } from 'fastify'
+import type { FastifyInstance, FastifyServerOptions } from 'fastify'
+import fp from 'fastify-plugin'
+import auth from './plugins/auth.ts'
+import control from './plugins/control.ts'
+import cors from './plugins/cors.ts'
+import docs from './plugins/docs.ts'
+import drain from './plugins/drain.ts'
+import failures, { answerRouterError } from './plugins/failures.ts'
+import gate from './plugins/gate.ts'
+import limits from './plugins/limits.ts'
+import proxy from './plugins/proxy.ts'
+import requestLog from './plugins/request-log.ts'
+import tls from './plugins/tls.ts'
+import vault from './plugins/vault.ts'
+import admin from './routes/admin.ts'
+import health from './routes/health.ts'
+import jwt from './routes/jwt.ts'
+import keys from './routes/keys.ts'
+import me from './routes/me.ts'
+import openapi from './routes/openapi.ts'
+import tokens from './routes/tokens.ts'
+import { answerClientError } from './services/client-error.ts'
+import type { Configuration } from './services/configuration.ts'
+import { newIdentifier } from './services/identifiers.ts'
+import type { Secret } from './services/secret.ts'
+import { createValidatorCompiler } from './services/validation.ts'
+
+/** What SOAKP is made of. `processCredential` is an admin credential that lives as long as the process. */
+export interface SoakpOptions {
+  readonly configuration: Configuration
+  readonly processCredential?: Secret
+}
+
+/** SOAKP as a Fastify plugin: plugins in order, then routes by who may use them. */
+async function soakp(app: FastifyInstance, options: SoakpOptions): Promise<void> {
+  await app.register(requestLog)
+  await app.register(failures)
+  await app.register(gate)
+  await app.register(drain, options)
+  await app.register(vault, options)
+  await app.register(limits, options)
+  await app.register(control, options)
+  await app.register(auth, options)
+  await app.register(cors, options)
+  await app.register(docs)
+  await app.register(tls, options)
+  await app.register(proxy, options)
+
+  await app.register(
+    async (everyone) => {
+      await everyone.register(health)
+      await everyone.register(openapi)
+    },
+    { prefix: '/soakp' },
+  )
+  await app.register(
+    async (caller) => {
+      caller.addHook('onRequest', app.browserAccess.answerCors)
+      caller.addHook('onRequest', app.authentication.requireToken)
+      caller.options('/me', async () => undefined)
+      await caller.register(me)
+    },
+    { prefix: '/soakp' },
+  )
+  await app.register(
+    async (management) => {
+      management.addHook('onRequest', app.browserAccess.refuseForeignOrigin)
+      management.addHook('onRequest', app.authentication.requireAdmin)
+      await management.register(keys)
+      await management.register(tokens)
+      await management.register(admin)
+    },
+    { prefix: '/soakp' },
+  )
+  await app.register(async (legacy) => {
+    legacy.addHook('onRequest', app.browserAccess.refuseForeignOrigin)
+    legacy.addHook('onRequest', app.authentication.requireBasic)
+    await legacy.register(jwt)
+  })
+}
+
+const plugin = fp(soakp, { name: 'soakp', fastify: '5.x' })
+
+export default plugin
+
+/** Creates the server with everything registered and nothing listening yet. */
+export async function createServer(options: SoakpOptions): Promise<FastifyInstance> {
+  const app = Fastify(serverOptions(options.configuration))
+  app.setValidatorCompiler(createValidatorCompiler())
+  try {
+    await app.register(plugin, options)
+    await app.ready()
+    return app
+  } catch (error) {
+    await app.close()
+    throw error
+  }
+}
+
+/** Fastify's options. Each one that matters for security is stated, even where today's default is right. */
+function serverOptions({ logLevel, tls: settings, trustedProxies }: Configuration): FastifyServerOptions {
+  const options = {
+    logger: { level: logLevel, base: null },
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
+    genReqId: () => newIdentifier('req'),
+    requestIdHeader: false,
+    trustProxy: trustedProxies.length === 0 ? false : [...trustedProxies],
+    bodyLimit: 1_048_576,
+    requestTimeout: 0,
+    keepAliveTimeout: 72_000,
+    forceCloseConnections: 'idle',
+    exposeHeadRoutes: false,
+    onProtoPoisoning: 'error',
+    onConstructorPoisoning: 'error',
+    frameworkErrors: answerRouterError,
+    clientErrorHandler: answerClientError,
+    routerOptions: {
+      caseSensitive: true,
+      ignoreTrailingSlash: false,
+      ignoreDuplicateSlashes: false,
+      maxParamLength: 200,
+    },
+  } as const
+  const http = { headersTimeout: 15_000, maxHeaderSize: 16_384, insecureHTTPParser: false, noDelay: true }
+  if (settings.mode === 'off') return { ...options, http } as FastifyServerOptions
+  return { ...options, https: http } as FastifyServerOptions
+}
+
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  const { serve } = await import('./cli/serve.ts')
+  await serve()
+}

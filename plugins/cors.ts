@@ -1,0 +1,62 @@
+import fp from 'fastify-plugin'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { SoakpOptions } from '../fastify.config.ts'
+import { isLoopbackHost } from '../services/base-url.ts'
+import { corsHeaders, preflightHeaders } from '../services/cors.ts'
+import { SoakpError } from '../services/errors.ts'
+import { createOrigins } from '../services/origins.ts'
+
+/** Hooks for what comes from browsers. */
+export interface BrowserAccess {
+  /** `onRequest` hook: answers preflights and gives answers to pages of allowed origins, errors too, their headers. */
+  readonly answerCors: (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply | undefined>
+  /** Refuses a page whose origin neither the operator nor the request's token allows. Runs after the token is known. */
+  readonly assertOrigin: (request: FastifyRequest) => void
+  /** `onRequest` hook of management: refuses requests of pages that are not served from here. */
+  readonly refuseForeignOrigin: (request: FastifyRequest) => Promise<void>
+}
+
+/** Provides the hooks for requests from browsers. */
+async function cors(app: FastifyInstance, { configuration }: SoakpOptions): Promise<void> {
+  const { now, store } = app.unsealed
+  const origins = createOrigins(store, configuration.allowedOrigins, isLoopbackHost(configuration.host), now)
+
+  app.decorate('browserAccess', {
+    async answerCors({ method, headers }, reply) {
+      const { origin } = headers
+      if (origin === undefined) return undefined
+      const isAllowed = origins.mayRead(origin)
+      const isPreflight = method === 'OPTIONS' && headers['access-control-request-method'] !== undefined
+      if (isPreflight) {
+        if (!isAllowed) throw originRefused(origin)
+        return reply.code(204).headers(preflightHeaders(origin, headers['access-control-request-headers'])).send()
+      }
+      if (isAllowed) reply.headers(corsHeaders(origin))
+      return undefined
+    },
+
+    assertOrigin({ headers: { origin }, token }) {
+      if (origin === undefined || (token !== undefined && token.policy.origins.length > 0)) return
+      if (!origins.isGenerallyAllowed(origin)) throw originRefused(origin)
+    },
+
+    async refuseForeignOrigin({ headers, protocol, host }) {
+      if (headers.origin === undefined || headers.origin === `${protocol}://${host}`) return
+      const message = 'Management routes are not for web pages. Call them from a server or the command line.'
+      throw new SoakpError(403, 'SOAKP_ORIGIN_REFUSED', message)
+    },
+  } satisfies BrowserAccess)
+}
+
+function originRefused(origin: string): SoakpError {
+  const message = `Pages of ${origin} may not call. Add the origin to SOAKP_ALLOWED_ORIGINS or to the token's origins.`
+  return new SoakpError(403, 'SOAKP_ORIGIN_REFUSED', message)
+}
+
+export default fp(cors, { name: 'cors', fastify: '5.x', dependencies: ['vault'] })
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    readonly browserAccess: BrowserAccess
+  }
+}

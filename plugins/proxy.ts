@@ -1,0 +1,101 @@
+import { METHODS } from 'node:http'
+import httpProxy from '@fastify/http-proxy'
+import fp from 'fastify-plugin'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { SoakpOptions } from '../fastify.config.ts'
+import { logEnd } from './request-log.ts'
+import { SoakpError } from '../services/errors.ts'
+import { requestHeaders } from '../services/headers.ts'
+import { describeError } from '../services/log-fields.ts'
+import { assertAllowed } from '../services/policy.ts'
+import { relay } from '../services/relay.ts'
+
+/** `/v1/x` and, for users of the 2023 soakp, `/openai/x` go to the key's base URL + `/x`. */
+const PREFIXES = ['/v1', '/openai']
+
+/** A tunnel (CONNECT) and an echo of the request (TRACE) are nothing to pass on with a key. */
+const PASSED_METHODS = METHODS.filter((method) => method !== 'CONNECT' && method !== 'TRACE')
+
+/** Passes calls on to the upstream of the token's key. @fastify/http-proxy owns the routes, `relay` the transport. */
+async function proxy(app: FastifyInstance, { configuration }: SoakpOptions): Promise<void> {
+  for (const method of PASSED_METHODS) {
+    if (!app.supportedMethods.includes(method)) app.addHttpMethod(method, { hasBody: true })
+  }
+  for (const prefix of PREFIXES) {
+    await app.register(async (scope) => {
+      // Fastify's own parsers would take JSON and text before the proxy's catch-all does.
+      scope.removeAllContentTypeParsers()
+      scope.addHook('onRequest', app.browserAccess.answerCors)
+      scope.addHook('onRequest', app.authentication.requireToken)
+      scope.addHook('onRequest', (request) => admit(app, request, prefix))
+      await scope.register(httpProxy, {
+        prefix,
+        upstream: configuration.upstream,
+        httpMethods: PASSED_METHODS,
+        disableCache: true,
+        retryMethods: [],
+        undici: { connect: { rejectUnauthorized: true } },
+        handler: (request, reply) => pass(app, request, reply, prefix),
+      })
+    })
+  }
+}
+
+/** Everything that can be refused without the body. */
+async function admit(app: FastifyInstance, request: FastifyRequest, prefix: string): Promise<void> {
+  const token = request.authenticatedToken()
+  app.browserAccess.assertOrigin(request)
+  const [path = ''] = targetAfter(request, prefix).split('?', 1)
+  assertAllowed(token.policy, { method: request.method, path, origin: request.headers.origin })
+  await app.limits.countRequest(request, token)
+}
+
+async function pass(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply, prefix: string): Promise<void> {
+  const { dispatcher, liveCalls, vault } = app.unsealed
+  const token = request.authenticatedToken()
+  const { grant } = token
+  app.limits.assertParallel(token)
+  const { key, organization, project } = vault.open({ ...grant, id: grant.key_id })
+  const upstream = new URL(grant.base_url)
+  const call = relay(dispatcher, {
+    request: request.raw,
+    response: reply.raw,
+    origin: upstream.origin,
+    path: upstream.pathname + targetAfter(request, prefix),
+    headers: requestHeaders(request.raw.rawHeaders, {
+      authorization: `Bearer ${key.reveal()}`,
+      organization,
+      project,
+    }),
+    answerHeaders: Object.entries(reply.getHeaders()).flatMap(([name, value]) => [name, String(value)]),
+    key: key.reveal(),
+    beforeHead() {
+      reply.hijack()
+      request.isPassedOn = true
+    },
+  })
+  const leave = liveCalls.add(grant.token_id, grant.key_id, call.end)
+  try {
+    const { end, bytes, cause } = await call.outcome
+    Object.assign(request.logFields, { end, bytes }, cause !== undefined && { error: describeError(cause) })
+    logEnd(request, reply)
+  } catch (error) {
+    if (error instanceof SoakpError && error.code === 'SOAKP_UPSTREAM_REFUSED_KEY') {
+      request.log.error({ key: grant.key_id }, 'the upstream refuses this key: replace it (soakp keys replace)')
+    }
+    throw error
+  } finally {
+    leave()
+  }
+}
+
+/** Returns what follows the prefix in the request target, byte for byte. */
+function targetAfter({ raw }: FastifyRequest, prefix: string): string {
+  const target = raw.url ?? ''
+  const rest = target.slice(prefix.length)
+  if (target.startsWith(prefix) && /^(?:[/?]|$)/.test(rest)) return rest
+  // The router decodes before it matches: `/%761/models` would arrive here as well.
+  throw new SoakpError(404, 'SOAKP_NOT_FOUND', `Write the beginning of the path as it is: ${prefix}/`)
+}
+
+export default fp(proxy, { name: 'proxy', fastify: '5.x', dependencies: ['vault', 'auth', 'limits', 'cors'] })

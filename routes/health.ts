@@ -1,0 +1,24 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import fp from 'fastify-plugin'
+import { SoakpError } from '../services/errors.ts'
+import { StatusAnswer, describe } from './schemas.ts'
+
+/** Tells whether the process lives, and whether it can serve. Neither needs a credential nor gives anything away. */
+const health: FastifyPluginAsyncTypebox = async (app) => {
+  const { store } = app.unsealed
+  const schema = (summary: string) => ({ ...describe('health', undefined, summary), response: { 200: StatusAnswer } })
+
+  app.get('/health', { schema: schema('Is the process alive?') }, async () => ({ status: 'ok' }))
+
+  app.get('/ready', { schema: schema('Can it serve?') }, async ({ log }) => {
+    try {
+      store.ping()
+      return { status: 'ready' }
+    } catch (cause) {
+      log.error({ code: (cause as { code?: string }).code }, 'store not readable')
+      throw new SoakpError(503, 'SOAKP_NOT_READY', 'The database cannot be read.', { cause })
+    }
+  })
+}
+
+export default fp(health, { name: 'health', fastify: '5.x', encapsulate: true, dependencies: ['vault'] })

@@ -1,0 +1,62 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import fp from 'fastify-plugin'
+import {
+  IdParams,
+  MintedTokenAnswer,
+  NewTokenBody,
+  TokenAnswer,
+  TokenPageQuery,
+  deletedAnswer,
+  describe,
+  listAnswer,
+} from './schemas.ts'
+
+/** Mints, lists, shows and revokes tokens. The JWT is in the answer to minting and nowhere else. */
+const tokens: FastifyPluginAsyncTypebox = async (app) => {
+  const { liveCalls } = app.unsealed
+  const route = (summary: string) => describe('tokens', 'admin', summary)
+
+  app.post(
+    '/tokens',
+    { schema: { ...route('Mint a token'), body: NewTokenBody, response: { 201: MintedTokenAnswer } } },
+    async ({ body, log }, reply) => {
+      const token = await app.tokens.mint(body)
+      log.info({ token: token.id, key: token.key_id, expires_at: token.expires_at }, 'token minted')
+      return reply.code(201).send({ object: 'token', ...token })
+    },
+  )
+
+  app.get(
+    '/tokens',
+    { schema: { ...route('List tokens'), querystring: TokenPageQuery, response: { 200: listAnswer(TokenAnswer) } } },
+    async ({ query: { key_id, ...page } }) => {
+      const { items, hasMore } = await app.tokens.list({ ...page, keyId: key_id })
+      return { object: 'list' as const, data: items.map((token) => ({ object: 'token', ...token })), has_more: hasMore }
+    },
+  )
+
+  app.get(
+    '/tokens/:id',
+    { schema: { ...route('Show a token'), params: IdParams, response: { 200: TokenAnswer } } },
+    async ({ params }) => ({ object: 'token' as const, ...(await app.tokens.find(params.id)) }),
+  )
+
+  app.delete(
+    '/tokens/:id',
+    {
+      schema: {
+        ...route('Revoke a token and end its running calls'),
+        params: IdParams,
+        response: { 200: deletedAnswer('token') },
+      },
+    },
+    async ({ params: { id }, log }) => {
+      await app.tokens.revoke(id)
+      liveCalls.endToken(id)
+      log.info({ token: id }, 'token revoked')
+      return { id, object: 'token' as const, deleted: true as const }
+    },
+  )
+}
+
+export default fp(tokens, { name: 'tokens', fastify: '5.x', encapsulate: true, dependencies: ['vault', 'auth'] })

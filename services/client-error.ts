@@ -1,0 +1,27 @@
+import type { Socket } from 'node:net'
+
+/** Answers what Node's HTTP parser refused, in the envelope that every error has, and closes the connection. */
+export function answerClientError(error: Error & { code?: string }, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy()
+    return
+  }
+  const [status, message] = answerTo(error.code)
+  const body = JSON.stringify({
+    error: { message, type: 'invalid_request_error', code: 'SOAKP_REQUEST_MALFORMED', param: null },
+  })
+  const head = [
+    `HTTP/1.1 ${status}`,
+    'content-type: application/json; charset=utf-8',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'x-should-retry: false',
+    'connection: close',
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+}
+
+function answerTo(code: string | undefined): [string, string] {
+  if (code === 'HPE_HEADER_OVERFLOW') return ['431 Request Header Fields Too Large', 'The headers are too large.']
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return ['408 Request Timeout', 'The request took too long to arrive.']
+  return ['400 Bad Request', 'The request is not well-formed HTTP/1.1.']
+}

@@ -1,0 +1,78 @@
+import { lookup as resolve } from 'node:dns'
+import type { LookupAddress, LookupOptions } from 'node:dns'
+import { getCACertificates } from 'node:tls'
+import { Agent, Pool } from 'undici'
+import type { Dispatcher } from 'undici'
+import { assertBaseUrlAllowed } from './base-url.ts'
+import { SoakpError } from './errors.ts'
+import { classifyAddress } from './private-address.ts'
+
+/** How upstreams are connected to. `certificates` are further roots to trust, PEM. */
+export interface DispatcherOptions {
+  readonly privateUpstreams: readonly string[]
+  readonly certificates: string | undefined
+  readonly upstreamConnectMs: number
+  readonly upstreamAnswerMs: number
+  readonly upstreamIdleMs: number
+  readonly upstreamConnections: number
+}
+
+/**
+ * Creates the dispatcher of upstream calls, with one pool of connections for each origin: HTTP/1.1, certificates
+ * verified, no retries, no redirects, no cache. The address is checked when it is connected to, so a name that starts
+ * to resolve to a private address is refused then.
+ */
+export function createDispatcher(options: DispatcherOptions): Dispatcher {
+  const { certificates, privateUpstreams } = options
+  const roots = certificates === undefined ? undefined : [...getCACertificates(), certificates]
+
+  return new Agent({
+    factory(origin) {
+      const url = String(origin)
+      assertBaseUrlAllowed(url, privateUpstreams, 'The upstream')
+      return new Pool(url, {
+        connections: options.upstreamConnections,
+        pipelining: 1,
+        allowH2: false,
+        headersTimeout: options.upstreamAnswerMs,
+        bodyTimeout: options.upstreamIdleMs,
+        maxHeaderSize: 65_536,
+        strictContentLength: true,
+        connect: {
+          timeout: options.upstreamConnectMs,
+          rejectUnauthorized: true,
+          minVersion: 'TLSv1.2',
+          lookup: createLookup(new URL(url).hostname, privateUpstreams.includes(url)),
+          ...(roots !== undefined && { ca: roots }),
+        },
+      })
+    },
+  })
+}
+
+type LookupCallback = (error: Error | null, addresses: LookupAddress[] | string, family?: number) => void
+
+/** Makes a `dns.lookup` that refuses a name of which any address is not allowed. */
+function createLookup(hostName: string, isNamed: boolean) {
+  const isLocal = hostName === 'localhost' || hostName.endsWith('.localhost')
+
+  function isAllowed({ address }: LookupAddress): boolean {
+    const kind = classifyAddress(address)
+    return kind === 'public' || (kind !== 'forbidden' && (isNamed || (isLocal && kind === 'loopback')))
+  }
+
+  return (name: string, options: LookupOptions, callback: LookupCallback): void => {
+    resolve(name, { ...options, all: true }, (error, addresses) => {
+      if (error !== null) return callback(error, [])
+      if (!addresses.every(isAllowed)) return callback(refused(name), [])
+      if (options.all === true) return callback(null, addresses)
+      const [first] = addresses
+      return callback(null, first?.address ?? '', first?.family)
+    })
+  }
+}
+
+function refused(name: string): SoakpError {
+  const message = `The upstream ${name} resolves to a private address. If that is meant, name its origin in SOAKP_ALLOW_PRIVATE_UPSTREAMS.`
+  return new SoakpError(502, 'SOAKP_UPSTREAM_ADDRESS', message)
+}

@@ -1,0 +1,65 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { SoakpError } from './errors.ts'
+import { settingsByName } from './settings.ts'
+import type { SettingName } from './settings.ts'
+
+/** Environment variables, as `process.env` has them. */
+export type Environment = Record<string, string | undefined>
+
+/** Reads configuration variables one by one and collects what the operator should be told. */
+export interface EnvironmentReader {
+  /** Returns the text of a variable, or undefined when it is not set or empty. */
+  text(name: SettingName): string | undefined
+  readonly warnings: readonly string[]
+}
+
+/**
+ * Creates a reader of `environment`. A secret is looked for in `<NAME>_FILE`, in the systemd credentials folder, in
+ * `/run/secrets` and last in the variable itself, which is deleted once read. Old names are accepted with a warning.
+ */
+export function createEnvironmentReader(environment: Environment): EnvironmentReader {
+  const warnings = unknownNames(environment)
+  const used = new Set<string>()
+
+  function text(name: SettingName): string | undefined {
+    const setting = settingsByName[name]
+    const names = [name, ...(setting?.aliases ?? [])]
+    for (const each of names) {
+      const value = setting?.isSecret ? secretText(environment, each) : environment[each]?.trim()
+      if (value === undefined || value === '') continue
+      if (each !== name && !used.has(each)) warnings.push(`${each} is the old name of ${name}; set ${name} instead.`)
+      used.add(each)
+      return value
+    }
+    return undefined
+  }
+
+  return { text, warnings }
+}
+
+function secretText(environment: Environment, name: string): string | undefined {
+  const file = environment[`${name}_FILE`]
+  const credentials = environment['CREDENTIALS_DIRECTORY']
+  const places = [
+    file,
+    credentials === undefined ? undefined : join(credentials, name.toLowerCase()),
+    `/run/secrets/${name.toLowerCase()}`,
+  ]
+  const place = places.find((each) => each !== undefined && (each === file || existsSync(each)))
+  const value = environment[name]
+  delete environment[name]
+  if (place === undefined || place === '') return value
+  try {
+    return readFileSync(place, 'utf8').replace(/\r?\n$/, '')
+  } catch (cause) {
+    throw new SoakpError(500, 'SOAKP_CONFIGURATION', `${name}_FILE names ${place}, which cannot be read.`, { cause })
+  }
+}
+
+function unknownNames(environment: Environment): string[] {
+  return Object.keys(environment)
+    .filter((name) => name.startsWith('SOAKP_'))
+    .filter((name) => !(name in settingsByName) && settingsByName[name.replace(/_FILE$/, '')]?.isSecret !== true)
+    .map((name) => `${name} is no setting of SOAKP and is ignored. The README lists them all.`)
+}

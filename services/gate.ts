@@ -1,0 +1,40 @@
+import type { IncomingMessage } from 'node:http'
+import { SoakpError } from './errors.ts'
+
+/** What of a request the gate looks at. */
+export type GateRequest = Pick<IncomingMessage, 'url' | 'method' | 'httpVersion' | 'rawHeaders'>
+
+/**
+ * Refuses messages that two servers could read in two ways, before anything else looks at them: Node lets them through.
+ * Throws `SOAKP_REQUEST_AMBIGUOUS` (400) or `SOAKP_HTTP_VERSION` (505).
+ */
+export function assertUnambiguous(request: GateRequest): void {
+  const { url = '', httpVersion, rawHeaders } = request
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') {
+    throw new SoakpError(505, 'SOAKP_HTTP_VERSION', 'SOAKP speaks HTTP/1.1.')
+  }
+  if (!url.startsWith('/') && !(url === '*' && request.method === 'OPTIONS')) {
+    throw ambiguous('the request target must be a path (RFC 9112 section 3.2.1)')
+  }
+  let hosts = 0
+  let authorizations = 0
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index]?.toLowerCase()
+    if (name === 'host') hosts += 1
+    else if (name === 'authorization') authorizations += 1
+    else if (name === 'transfer-encoding') assertChunked(httpVersion, rawHeaders[index + 1] ?? '')
+  }
+  if (hosts !== 1 && !(hosts === 0 && httpVersion === '1.0')) throw ambiguous('there must be one Host header')
+  if (authorizations > 1) throw ambiguous('there must be at most one Authorization header')
+}
+
+function assertChunked(httpVersion: string, value: string): void {
+  if (httpVersion === '1.1' && value.trim().toLowerCase() === 'chunked') return
+  throw ambiguous('the only transfer coding is chunked, and only in HTTP/1.1 (RFC 9112 section 6.1)')
+}
+
+function ambiguous(what: string): SoakpError {
+  return new SoakpError(400, 'SOAKP_REQUEST_AMBIGUOUS', `The request can be read in two ways: ${what}.`, {
+    headers: { connection: 'close' },
+  })
+}

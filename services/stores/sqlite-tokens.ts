@@ -1,0 +1,82 @@
+import type Database from 'better-sqlite3'
+import type { Kysely } from 'kysely'
+import type { Grant, Store } from './index.ts'
+import { readPage } from './sqlite-page.ts'
+import type { Tables } from './sqlite-tables.ts'
+
+type TokenMethods =
+  | 'insertToken'
+  | 'findToken'
+  | 'listTokens'
+  | 'revokeToken'
+  | 'findGrant'
+  | 'isOriginNamed'
+  | 'readRequests'
+  | 'addRequests'
+
+/** Keeps tokens and their counts in SQLite. What every request reads is a prepared statement: a tenth of Kysely's time. */
+export function tokenRecords(db: Kysely<Tables>, connection: Database.Database): Pick<Store, TokenMethods> {
+  const grant = connection.prepare<[string, number], Grant>(
+    `select t.id as token_id, t.policy, k.id as key_id, k.base_url, k.version, k.envelope
+     from tokens t join keys k on k.id = t.key_id
+     where t.id = ? and t.revoked_at is null and t.expires_at > ?`,
+  )
+  const namedOrigin = connection.prepare<[string, number], { found: number }>(
+    `select 1 as found from token_origins o join tokens t on t.id = o.token_id
+     where o.origin = ? and t.revoked_at is null and t.expires_at > ? limit 1`,
+  )
+  const requests = connection.prepare<[string, number], { requests: number }>(
+    'select requests from token_days where token_id = ? and day = ?',
+  )
+
+  return {
+    insertToken: (record, origins) =>
+      db.transaction().execute(async (transaction) => {
+        await transaction.insertInto('tokens').values(record).execute()
+        if (origins.length === 0) return
+        const rows = origins.map((origin) => ({ origin, token_id: record.id }))
+        await transaction.insertInto('token_origins').values(rows).execute()
+      }),
+
+    findToken: (id) => db.selectFrom('tokens').selectAll().where('id', '=', id).executeTakeFirst(),
+
+    listTokens: ({ keyId, ...page }) => {
+      const all = db.selectFrom('tokens').selectAll()
+      return readPage(keyId === undefined ? all : all.where('key_id', '=', keyId), 'tokens', page)
+    },
+
+    revokeToken: (id, now) =>
+      db.transaction().execute(async (transaction) => {
+        const live = transaction.updateTable('tokens').where('id', '=', id).where('revoked_at', 'is', null)
+        await live.set({ revoked_at: now }).execute()
+        return transaction.selectFrom('tokens').selectAll().where('id', '=', id).executeTakeFirst()
+      }),
+
+    findGrant: (tokenId, now) => grant.get(tokenId, now),
+
+    isOriginNamed: (origin, now) => namedOrigin.get(origin, now) !== undefined,
+
+    readRequests: (tokenId, day) => requests.get(tokenId, day)?.requests ?? 0,
+
+    addRequests: (day, counts) =>
+      db.transaction().execute(async (transaction) => {
+        for (const [tokenId, count] of counts) {
+          await transaction
+            .insertInto('token_days')
+            .columns(['token_id', 'day', 'requests'])
+            .expression((builder) =>
+              builder
+                .selectFrom('tokens')
+                .select((each) => ['id as token_id', each.val(day).as('day'), each.val(count).as('requests')])
+                .where('id', '=', tokenId),
+            )
+            .onConflict((conflict) =>
+              conflict
+                .columns(['token_id', 'day'])
+                .doUpdateSet((each) => ({ requests: each('token_days.requests', '+', count) })),
+            )
+            .execute()
+        }
+      }),
+  }
+}
