@@ -25,14 +25,9 @@ import tokens from './routes/tokens.ts'
 import { answerClientError } from './services/client-error.ts'
 import type { Configuration } from './services/configuration.ts'
 import { newIdentifier } from './services/identifiers.ts'
-import type { Secret } from './services/secret.ts'
+import { nodeVersionFault } from './services/node-version.ts'
+import type { SoakpOptions } from './services/options.ts'
 import { createValidatorCompiler } from './services/validation.ts'
-
-/** What SOAKP is made of. `processCredential` is an admin credential that lives as long as the process. */
-export interface SoakpOptions {
-  readonly configuration: Configuration
-  readonly processCredential?: Secret
-}
 
 /** SOAKP as a Fastify plugin: plugins in order, then routes by who may use them. */
 async function soakp(app: FastifyInstance, options: SoakpOptions): Promise<void> {
@@ -130,6 +125,11 @@ function serverOptions({ logLevel, tls: settings, trustedProxies }: Configuratio
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  const { serve } = await import('./cli/serve.ts')
-  await serve()
+  const fault = nodeVersionFault(process.versions.node)
+  if (fault !== undefined) {
+    process.stderr.write(`soakp: ${fault}\n`)
+    process.exit(1)
+  }
+  // Not awaited: cli/serve.ts imports this module, which has to be evaluated first.
+  void import('./cli/serve.ts').then(({ serve }) => serve())
 }

@@ -1,5 +1,6 @@
 import { promisify } from 'node:util'
-import { brotliDecompress, constants, gunzip, inflate, zstdDecompress } from 'node:zlib'
+// Not by name: Node 20 has no zstdDecompress and would stop before it can be told that it is too old.
+import zlib from 'node:zlib'
 import { hasErrorCode } from './errors.ts'
 
 /** A decoded error answer may be this long. */
@@ -10,14 +11,14 @@ interface DecoderOptions {
   readonly finishFlush: number
 }
 
-type Decoder = (body: Buffer, options: DecoderOptions) => Promise<Buffer>
+type Decode = (body: Buffer, options: DecoderOptions, done: (error: Error | null, decoded: Buffer) => void) => void
 
-const decoders: Record<string, readonly [Decoder, number]> = {
-  gzip: [promisify(gunzip), constants.Z_SYNC_FLUSH],
-  'x-gzip': [promisify(gunzip), constants.Z_SYNC_FLUSH],
-  deflate: [promisify(inflate), constants.Z_SYNC_FLUSH],
-  br: [promisify(brotliDecompress), constants.BROTLI_OPERATION_FLUSH],
-  zstd: [promisify(zstdDecompress), constants.ZSTD_e_flush],
+const decoders: Record<string, readonly [Decode, number]> = {
+  gzip: [zlib.gunzip, zlib.constants.Z_SYNC_FLUSH],
+  'x-gzip': [zlib.gunzip, zlib.constants.Z_SYNC_FLUSH],
+  deflate: [zlib.inflate, zlib.constants.Z_SYNC_FLUSH],
+  br: [zlib.brotliDecompress, zlib.constants.BROTLI_OPERATION_FLUSH],
+  zstd: [zlib.zstdDecompress, zlib.constants.ZSTD_e_flush],
 }
 
 /**
@@ -28,7 +29,7 @@ export async function readableBody(body: Buffer, encoding: string | undefined): 
   const [decode, finishFlush] = decoders[encoding?.trim().toLowerCase() ?? ''] ?? []
   if (decode === undefined || finishFlush === undefined || body.length === 0) return body
   try {
-    return await decode(body, { maxOutputLength: MOST_BYTES, finishFlush })
+    return await promisify(decode)(body, { maxOutputLength: MOST_BYTES, finishFlush })
   } catch (error) {
     return hasErrorCode(error, 'ERR_BUFFER_TOO_LARGE') ? undefined : body
   }
