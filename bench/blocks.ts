@@ -61,9 +61,10 @@ function refusal(step: () => unknown): void {
   throw new Error('a token that should be refused was not')
 }
 
+/** Names and values as the official SDK sends them. */
 const SDK_HEADERS = [
-  ...['Host', 'localhost:3033', 'connection', 'keep-alive', 'Authorization', 'Bearer x', 'Accept', 'application/json'],
-  ...['User-Agent', 'OpenAI/JS 7.57.0', 'X-Stainless-Lang', 'js', 'X-Stainless-Package-Version', '7.57.0'],
-  ...['X-Stainless-OS', 'Linux', 'X-Stainless-Arch', 'x64', 'X-Stainless-Runtime', 'node', 'Content-Length', '659'],
-  ...['X-Stainless-Retry-Count', '0', 'Content-Type', 'application/json', 'Accept-Encoding', 'gzip, deflate'],
-]
+  'Host|localhost:3033|connection|keep-alive|Authorization|Bearer x|Accept|application/json|User-Agent|OpenAI/JS 7.57.0',
+  'X-Stainless-Lang|js|X-Stainless-Package-Version|7.57.0|X-Stainless-OS|Linux|X-Stainless-Arch|x64',
+  'X-Stainless-Runtime|node|X-Stainless-Retry-Count|0|Content-Type|application/json|Content-Length|659',
+  'Accept-Encoding|gzip, deflate',
+].flatMap((line) => line.split('|'))
