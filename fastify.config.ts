@@ -11,6 +11,7 @@ import drain from './plugins/drain.ts'
 import failures, { answerRouterError } from './plugins/failures.ts'
 import gate from './plugins/gate.ts'
 import limits from './plugins/limits.ts'
+import ownAnswers from './plugins/own-answers.ts'
 import proxy from './plugins/proxy.ts'
 import requestLog from './plugins/request-log.ts'
 import tls from './plugins/tls.ts'
@@ -23,8 +24,8 @@ import me from './routes/me.ts'
 import openapi from './routes/openapi.ts'
 import tokens from './routes/tokens.ts'
 import { answerClientError } from './services/client-error.ts'
-import type { Configuration } from './services/configuration.ts'
-import { newIdentifier } from './services/identifiers.ts'
+import { newRequestId } from './services/identifiers.ts'
+import { createLogger } from './services/logger.ts'
 import { nodeVersionFault } from './services/node-version.ts'
 import type { SoakpOptions } from './services/options.ts'
 import { createValidatorCompiler } from './services/validation.ts'
@@ -33,6 +34,7 @@ import { createValidatorCompiler } from './services/validation.ts'
 async function soakp(app: FastifyInstance, options: SoakpOptions): Promise<void> {
   await app.register(requestLog)
   await app.register(failures)
+  await app.register(ownAnswers)
   await app.register(gate)
   await app.register(drain, options)
   await app.register(vault, options)
@@ -54,6 +56,7 @@ async function soakp(app: FastifyInstance, options: SoakpOptions): Promise<void>
   await app.register(
     async (caller) => {
       caller.addHook('onRequest', app.browserAccess.answerCors)
+      caller.addHook('onSend', app.browserAccess.exposeErrors)
       caller.addHook('onRequest', app.authentication.requireToken)
       caller.options('/me', async () => undefined)
       await caller.register(me)
@@ -83,7 +86,8 @@ export default plugin
 
 /** Creates the server with everything registered and nothing listening yet. */
 export async function createServer(options: SoakpOptions): Promise<FastifyInstance> {
-  const app = Fastify(serverOptions(options.configuration))
+  const app = Fastify(serverOptions(options))
+  app.removeContentTypeParser('text/plain')
   app.setValidatorCompiler(createValidatorCompiler())
   try {
     await app.register(plugin, options)
@@ -96,11 +100,12 @@ export async function createServer(options: SoakpOptions): Promise<FastifyInstan
 }
 
 /** Fastify's options. Each one that matters for security is stated, even where today's default is right. */
-function serverOptions({ logLevel, tls: settings, trustedProxies }: Configuration): FastifyServerOptions {
+function serverOptions({ configuration, logStream }: SoakpOptions): FastifyServerOptions {
+  const { logLevel, tls: settings, trustedProxies } = configuration
   const options = {
-    logger: { level: logLevel, base: null },
+    loggerInstance: createLogger(logLevel, logStream),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
-    genReqId: () => newIdentifier('req'),
+    genReqId: newRequestId,
     requestIdHeader: false,
     trustProxy: trustedProxies.length === 0 ? false : [...trustedProxies],
     bodyLimit: 1_048_576,

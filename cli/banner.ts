@@ -1,37 +1,44 @@
-import { join, relative } from 'node:path'
-import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
+import { listeningAddress } from '../plugins/control.ts'
 import { LOCAL_AUTHORITY_FILE } from '../plugins/tls.ts'
-import { isLoopbackHost } from '../services/base-url.ts'
 import type { Configuration } from '../services/configuration.ts'
+import { describedLines } from './output.ts'
+import { commandLine, packageVersion, shellWord, shortPath } from './package.ts'
 
-/** Returns what is printed when SOAKP listens: where it is, what to trust, the admin credential once, what to do next. */
-export function banner(app: FastifyInstance, configuration: Configuration): string {
+/**
+ * Returns what is printed when SOAKP listens: where it is, what to trust, the admin credential if this start made it,
+ * what to do next, and what the operator should know.
+ */
+export function banner(app: FastifyInstance, configuration: Configuration, warnings: readonly string[]): string {
   const { dataDir, tls, unseal } = configuration
+  const rootKey = unseal.kind === 'key-file' && unseal.make ? shortPath(unseal.file) : undefined
+  const authority = tls.mode === 'local' ? join(dataDir, LOCAL_AUTHORITY_FILE) : undefined
+  const lines = describedLines([
+    [
+      'Data',
+      `${shortPath(dataDir)} (encrypted${rootKey === undefined ? '' : `; root key ${rootKey}: fine for trying out, move it for production`})`,
+    ],
+    ['Address', listeningAddress(app, configuration)],
+    [
+      'Authority',
+      authority === undefined
+        ? undefined
+        : `${shortPath(authority)} (the local authority's certificate, which clients have to trust)`,
+    ],
+    ['Admin', adminText(app)],
+    [
+      'Next',
+      `${commandLine('keys add', dataDir)}     saves an OpenAI key, asked for without showing it, and prints a token`,
+    ],
+    ['In Node', authority === undefined ? undefined : `NODE_EXTRA_CA_CERTS=${shellWord(authority)} node app.js`],
+    ...warnings.map((warning) => ['Warning', warning] as const),
+  ])
+  return `\n  SOAKP ${packageVersion()}\n${lines.map((line) => `  ${line}\n`).join('')}\n`
+}
+
+/** Returns the admin credential if this start made it. It is shown even when SOAKP then fails to listen. */
+export function adminText(app: FastifyInstance): string | undefined {
   const credential = app.unsealed.newAdminCredential
-  const folder = shortest(dataDir)
-  const isTrial = unseal.kind === 'key-file' && unseal.make
-  const authority = shortest(join(dataDir, LOCAL_AUTHORITY_FILE))
-  const lines = [
-    ['Data', `${folder} (encrypted${isTrial ? `; root key in ${shortest(unseal.file)}: move it for production` : ''})`],
-    ['Address', addressOf(app, configuration)],
-    ...(tls.mode === 'local' ? [['Authority', `${authority} (clients have to trust it)`]] : []),
-    ...(credential === undefined ? [] : [['Admin', `${credential.reveal()} (shown this once)`]]),
-    ['Next', 'npm run soakp keys add     saves an OpenAI key (asked for without showing it), prints a token'],
-    ...(tls.mode === 'local' ? [['In Node', `NODE_EXTRA_CA_CERTS=${authority} node app.js`]] : []),
-  ]
-  return `\n  SOAKP\n${lines.map(([name = '', text]) => `  ${name.padEnd(10)} ${text}`).join('\n')}\n\n`
-}
-
-/** Returns an address that a browser on this machine can open, so not 0.0.0.0. */
-function addressOf(app: FastifyInstance, { host, tls }: Configuration): string {
-  const { port } = app.server.address() as AddressInfo
-  const isHere = isLoopbackHost(host) || host === '0.0.0.0' || host === '::'
-  const name = isHere ? 'localhost' : host.includes(':') ? `[${host}]` : host
-  return `${tls.mode === 'off' ? 'http' : 'https'}://${name}:${port}`
-}
-
-function shortest(path: string): string {
-  const fromHere = relative(process.cwd(), path)
-  return fromHere !== '' && !fromHere.startsWith('..') ? fromHere : path
+  return credential && `${credential.reveal()} (the admin credential, shown this once)`
 }

@@ -1,38 +1,33 @@
+import type { FastifyInstance } from 'fastify'
 import { createServer } from '../fastify.config.ts'
 import { readConfiguration } from '../services/configuration.ts'
 import { describeError } from '../services/log-fields.ts'
-import { banner } from './banner.ts'
+import { adminText, banner } from './banner.ts'
 import { failWith } from './failures.ts'
+import { stopOnSignals } from './stopping.ts'
 
-/** Starts SOAKP with the process's environment and stops it on SIGINT or SIGTERM, having let running calls end. */
+/**
+ * Starts SOAKP with the process's environment and stops it on SIGINT or SIGTERM, having let running calls end.
+ * What hinders the start is one line on standard error and exit code 1.
+ */
 export async function serve(): Promise<void> {
+  let app: FastifyInstance | undefined
+  const isStopping = stopOnSignals(
+    async () => app?.close(),
+    (error) => (app ?? failWith(error)).log.error({ error: describeError(error) }, 'unexpected error: stopping'),
+  )
   try {
     const { configuration, warnings } = readConfiguration(process.env, process.cwd())
-    const app = await createServer({ configuration })
-    for (const warning of warnings) app.log.warn(warning)
-    let isStopping = false
-    const stop = (code: number) => {
-      // A second Ctrl-C does not wait for running calls.
-      if (isStopping) process.exit(code === 0 ? 130 : code)
-      isStopping = true
-      app.close().then(
-        () => process.exit(code),
-        (error: unknown) => failWith(error),
-      )
-    }
-    process.on('SIGINT', () => stop(0))
-    process.on('SIGTERM', () => stop(0))
-    process.on('uncaughtException', (error) => {
-      app.log.error({ error: describeError(error) }, 'unexpected error: stopping')
-      setTimeout(() => process.exit(1), CRASH_DRAIN_MS).unref()
-      stop(1)
-    })
+    app = await createServer({ configuration })
+    await app.claimDataFolder()
     await app.listen({ host: configuration.host, port: configuration.port, listenTextResolver: () => 'listening' })
-    process.stdout.write(banner(app, configuration))
+    process.stdout.write(banner(app, configuration, warnings))
   } catch (error) {
+    if (isStopping()) return
+    // It was made all the same and will not be shown again.
+    const admin = app && adminText(app)
+    if (admin !== undefined) process.stdout.write(`Admin  ${admin}\n`)
+    await app?.close()
     failWith(error)
   }
 }
-
-/** After an unexpected error nothing is certain any more: running calls get this long. */
-const CRASH_DRAIN_MS = 5_000

@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import jwt from '@fastify/jwt'
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { SoakpOptions } from '../fastify.config.ts'
+import type { SoakpOptions } from '../services/options.ts'
 import { SoakpError } from '../services/errors.ts'
 import { createTokens } from '../services/tokens.ts'
 import type { AuthenticatedToken, Tokens } from '../services/tokens.ts'
@@ -48,11 +48,13 @@ async function auth(app: FastifyInstance, { configuration, processCredential }: 
   })
 
   async function isAdmin(credential: string): Promise<boolean> {
-    return credential === processCredential?.reveal() || admin.isCredential(credential)
+    if (processCredential !== undefined && areEqual(credential, processCredential.reveal())) return true
+    return admin.isCredential(credential)
   }
 
-  async function refuseLogin(request: FastifyRequest, scheme: string): Promise<never> {
-    await limits.countFailedLogin(request)
+  /** Refuses. Only a credential that was given counts as a guess: a page can make a browser ask without one. */
+  async function refuseLogin(request: FastifyRequest, scheme: string, given: string | undefined): Promise<never> {
+    if (given !== undefined) await limits.countFailedLogin(request)
     const message = 'The admin credential is missing or wrong. `soakp admin reset` makes a new one.'
     throw new SoakpError(401, 'SOAKP_ADMIN_REFUSED', message, { headers: { 'www-authenticate': scheme } })
   }
@@ -69,15 +71,18 @@ async function auth(app: FastifyInstance, { configuration, processCredential }: 
       if (app.isLocalAdmin(request)) return
       await limits.assertLoginAllowed(request)
       const credential = credentialOf(request, 'bearer')
-      if (credential === undefined || !(await isAdmin(credential))) await refuseLogin(request, 'Bearer')
+      if (credential === undefined || !(await isAdmin(credential))) {
+        await refuseLogin(request, 'Bearer', credential)
+      }
     },
 
     async requireBasic(request) {
       await limits.assertLoginAllowed(request)
-      const [user = '', ...password] = decodeBasic(credentialOf(request, 'basic')).split(':')
+      const credential = credentialOf(request, 'basic')
+      const [user = '', ...password] = decodeBasic(credential).split(':')
       // Both are always checked, so that the time taken does not tell which one was wrong.
-      const isRight = await isAdmin(password.join(':'))
-      if (!isRight || !admin.isUser(user)) await refuseLogin(request, 'Basic realm="SOAKP", charset="UTF-8"')
+      const areRight = [await isAdmin(password.join(':')), admin.isUser(user)]
+      if (areRight.includes(false)) await refuseLogin(request, 'Basic realm="SOAKP", charset="UTF-8"', credential)
     },
   } satisfies Authentication)
   app.decorateRequest('token', undefined)
@@ -91,6 +96,12 @@ async function auth(app: FastifyInstance, { configuration, processCredential }: 
 function credentialOf({ headers }: FastifyRequest, scheme: string): string | undefined {
   const match = /^([A-Za-z]+) +(\S+) *$/.exec(headers.authorization ?? '')
   return match?.[1]?.toLowerCase() === scheme ? match[2] : undefined
+}
+
+/** Compares in constant time. */
+function areEqual(one: string, other: string): boolean {
+  const hash = (text: string) => createHash('sha256').update(text).digest()
+  return timingSafeEqual(hash(one), hash(other))
 }
 
 function decodeBasic(credential: string | undefined): string {

@@ -1,64 +1,82 @@
-import { chmod, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
-import type { Server } from 'node:http'
-import { connect } from 'node:net'
 import fp from 'fastify-plugin'
 import type { FastifyInstance } from 'fastify'
-import type { SoakpOptions } from '../fastify.config.ts'
-import { controlSocketPath } from '../services/control-socket.ts'
+import type { Configuration } from '../services/configuration.ts'
+import { ADDRESS_HEADER, controlSocketPath, listenAlone } from '../services/control-socket.ts'
 import { SoakpError } from '../services/errors.ts'
+import { describeError } from '../services/log-fields.ts'
+import type { SoakpOptions } from '../services/options.ts'
+
+const CALLED_LOCALHOST = new Set(['127.0.0.1', '::1', '0.0.0.0', '::'])
 
 /** Serves the same routes on a socket in the data folder, mode 0600: whoever can open it is the admin. */
 async function control(app: FastifyInstance, { configuration }: SoakpOptions): Promise<void> {
-  const localSockets = new WeakSet<object>()
   const path = controlSocketPath(configuration.dataDir)
-  let server: Server | undefined
+  const localSockets = new WeakSet<object>()
+  let claim: Promise<void> | undefined
+  let closed: Promise<void> | undefined
+  let isClosing = false
 
-  app.decorate('isLocalAdmin', (request) => localSockets.has(request.raw.socket))
+  const server = createServer((request, response) => {
+    const address = listeningAddress(app, configuration)
+    if (address !== undefined) response.setHeader(ADDRESS_HEADER, address)
+    // So that no idle connection is waited for when SOAKP stops.
+    response.shouldKeepAlive = false
+    app.routing(request, response)
+  })
+  server.on('connection', (socket) => localSockets.add(socket))
 
-  app.addHook('onListen', async () => {
+  async function openSocket(): Promise<void> {
+    if (isClosing) return
     if (path === undefined) {
-      app.log.warn('no control socket: the path of the data folder is too long for one')
+      app.log.warn('no control socket: the system has none, or the path of the data folder is too long for one')
       return
     }
-    server = createServer((request, response) => app.routing(request, response))
-    server.on('connection', (socket) => localSockets.add(socket))
-    await listen(server, path)
-    await chmod(path, 0o600)
+    try {
+      await listenAlone(server, path)
+    } catch (error) {
+      if (error instanceof SoakpError) throw error
+      // Some network and container file systems have no sockets; the command then works on the folder itself.
+      app.log.warn({ error: describeError(error) }, 'no control socket')
+    }
+  }
+
+  app.decorate('isLocalAdmin', (request) => localSockets.has(request.raw.socket))
+  app.decorate('claimDataFolder', () => (claim ??= openSocket()))
+
+  // An error here reaches nobody who called `listen`: `soakp serve` claims the folder before.
+  app.addHook('onListen', async () => {
+    await app.claimDataFolder().catch((error: unknown) => {
+      app.log.warn({ error: describeError(error) }, 'no control socket')
+    })
   })
 
   app.addHook('preClose', async () => {
-    if (server === undefined || path === undefined) return
-    server.close()
-    server.closeIdleConnections()
-    await rm(path, { force: true })
-  })
-}
-
-/** Listens on a path, taking over one that a killed process left behind. Throws `SOAKP_ALREADY_RUNNING`. */
-async function listen(server: Server, path: string): Promise<void> {
-  if (await isAnswered(path)) {
-    const message = 'Another SOAKP is running on this data folder. Stop it, or set SOAKP_DATA_DIR to another folder.'
-    throw new SoakpError(500, 'SOAKP_ALREADY_RUNNING', message)
-  }
-  await rm(path, { force: true })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(path, () => {
-      server.off('error', reject)
-      resolve()
+    isClosing = true
+    await claim?.catch(() => undefined)
+    if (!server.listening) return
+    const deadline = setTimeout(() => server.closeAllConnections(), configuration.drainMs)
+    closed = new Promise((resolve) => {
+      server.close(() => {
+        clearTimeout(deadline)
+        resolve()
+      })
     })
   })
+  app.addHook('onClose', async () => closed)
 }
 
-function isAnswered(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path, () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
+/** Returns the address at which programs on this machine reach a server, so not 0.0.0.0; undefined before it listens. */
+export function listeningAddress(app: FastifyInstance, configuration: Configuration): string | undefined {
+  const listening = app.server.address()
+  if (listening === null || typeof listening === 'string') return undefined
+  return localAddress(configuration, listening.port)
+}
+
+/** Returns the address at which programs on this machine reach a server on this port. */
+export function localAddress({ host, tls }: Configuration, port: number): string {
+  const name = CALLED_LOCALHOST.has(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host
+  return `${tls.mode === 'off' ? 'http' : 'https'}://${name}:${port}`
 }
 
 export default fp(control, { name: 'control', fastify: '5.x' })
@@ -67,5 +85,10 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Tells whether a request came through the socket in the data folder. */
     readonly isLocalAdmin: (request: FastifyRequest) => boolean
+    /**
+     * Opens the socket in the data folder, once. Listening does it, too; who calls it before learns of
+     * `SOAKP_ALREADY_RUNNING`.
+     */
+    readonly claimDataFolder: () => Promise<void>
   }
 }

@@ -1,15 +1,18 @@
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { SoakpOptions } from '../fastify.config.ts'
+import type { SoakpOptions } from '../services/options.ts'
 import { isLoopbackHost } from '../services/base-url.ts'
 import { corsHeaders, preflightHeaders } from '../services/cors.ts'
 import { SoakpError } from '../services/errors.ts'
 import { createOrigins } from '../services/origins.ts'
+import { assertOriginAllowed } from '../services/policy.ts'
 
 /** Hooks for what comes from browsers. */
 export interface BrowserAccess {
   /** `onRequest` hook: answers preflights and gives answers to pages of allowed origins, errors too, their headers. */
   readonly answerCors: (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply | undefined>
+  /** `onSend` hook beside it: gives the headers to errors that came before, such as too many requests of an address. */
+  readonly exposeErrors: (request: FastifyRequest, reply: FastifyReply, payload: unknown) => Promise<unknown>
   /** Refuses a page whose origin neither the operator nor the request's token allows. Runs after the token is known. */
   readonly assertOrigin: (request: FastifyRequest) => void
   /** `onRequest` hook of management: refuses requests of pages that are not served from here. */
@@ -35,9 +38,15 @@ async function cors(app: FastifyInstance, { configuration }: SoakpOptions): Prom
       return undefined
     },
 
+    async exposeErrors({ headers: { origin } }, reply, payload) {
+      const isMissing = origin !== undefined && !reply.hasHeader('access-control-allow-origin')
+      if (isMissing && origins.mayRead(origin)) reply.headers(corsHeaders(origin))
+      return payload
+    },
+
     assertOrigin({ headers: { origin }, token }) {
-      if (origin === undefined || (token !== undefined && token.policy.origins.length > 0)) return
-      if (!origins.isGenerallyAllowed(origin)) throw originRefused(origin)
+      if (token !== undefined && token.policy.origins.length > 0) assertOriginAllowed(token.policy, origin)
+      else if (origin !== undefined && !origins.isGenerallyAllowed(origin)) throw originRefused(origin)
     },
 
     async refuseForeignOrigin({ headers, protocol, host }) {

@@ -1,28 +1,35 @@
 import fp from 'fastify-plugin'
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { describeError } from '../services/log-fields.ts'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
+import { logEnd } from './request-log.ts'
 import { SoakpError } from '../services/errors.ts'
+import { describeError } from '../services/log-fields.ts'
 
 /** Answers every error in OpenAI's envelope, and unknown paths too. */
 async function failures(app: FastifyInstance): Promise<void> {
   app.setErrorHandler(answerError)
-  app.setNotFoundHandler((_request, reply) => {
+  app.setNotFoundHandler((request, reply) => {
     const message = 'There is nothing here. OpenAI calls go to /v1, SOAKP itself is at /soakp.'
-    return sendError(reply, new SoakpError(404, 'SOAKP_NOT_FOUND', message))
+    return answerError(new SoakpError(404, 'SOAKP_NOT_FOUND', message), request, reply)
   })
 }
 
-/** Answers errors of Fastify's router, which never reach the error handler. */
+/** A key or token where an id was expected; messages may repeat ids. */
+const CREDENTIAL = /(?<![\w-])(?:sk-|soakp_admin_|eyJ)[\w.-]{8,}/g
+
+/** Answers errors of Fastify's router, before which no hook has run and after which none will. */
 export function answerRouterError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  request.logFields = {}
   void answerError(error, request, reply)
+  logEnd(request, reply)
 }
 
 function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = error instanceof SoakpError ? error : foreignError(error)
   request.logFields.code = known.code
-  if (known !== error || known.cause !== undefined) {
-    const level = known.statusCode >= 500 ? 'error' : 'debug'
-    request.log[level]({ code: known.code, error: describeError(error) }, 'request failed')
+  const isServerError = known.statusCode >= 500
+  // Refusals by Fastify are left out: they repeat paths.
+  if (known === error ? known.cause !== undefined : isServerError) {
+    request.log[isServerError ? 'error' : 'debug']({ code: known.code, error: describeError(error) }, 'request failed')
   }
   return sendError(reply, known)
 }
@@ -35,30 +42,52 @@ function sendError(reply: FastifyReply, error: SoakpError): FastifyReply {
     .code(statusCode)
     .headers(error.headers)
     .header('x-request-id', reply.request.id)
-    .send({ error: { message, type: typeOf(statusCode), code, param: param ?? null } })
+    .send({
+      error: { message: message.replace(CREDENTIAL, '[secret]'), type: typeOf(statusCode), code, param: param ?? null },
+    })
 }
 
 /** Puts Fastify's own refusals into our words; anything unknown is answered without detail. */
 function foreignError(error: unknown): SoakpError {
-  const { statusCode, code, message, validation } = error as Partial<FastifyError>
-  if (validation !== undefined) {
-    const [first] = validation
-    const missing = first?.params['missingProperty'] ?? first?.params['additionalProperty']
-    const path = [first?.instancePath.replace(/^\//, '').replaceAll('/', '.'), missing].filter(Boolean).join('.')
-    return new SoakpError(400, 'SOAKP_REQUEST_INVALID', `${path || 'The body'}: ${first?.message ?? 'is not valid'}.`, {
-      ...(path !== '' && { param: path }),
-    })
+  const { statusCode = 500, code = '', validation } = Object(error) as Partial<FastifyError>
+  if (validation !== undefined) return invalidField(validation[0])
+  const [ownCode, message] = REFUSALS[code] ?? []
+  if (ownCode !== undefined && message !== undefined) return new SoakpError(statusCode, ownCode, message)
+  if (statusCode >= 400 && statusCode < 500) {
+    return new SoakpError(statusCode, 'SOAKP_REQUEST_INVALID', 'The request is not valid.')
   }
-  if (statusCode === 415) {
-    const text = 'Send the body as JSON, with the header Content-Type: application/json.'
-    return new SoakpError(415, 'SOAKP_CONTENT_TYPE', text)
-  }
-  if (code === 'FST_ERR_CTP_INVALID_JSON_BODY') return new SoakpError(400, 'SOAKP_BODY_INVALID', 'The body is no JSON.')
-  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500 && code?.startsWith('FST_') === true) {
-    return new SoakpError(statusCode, 'SOAKP_REQUEST_INVALID', message ?? 'The request is not valid.')
-  }
-  if (statusCode === 400) return new SoakpError(400, 'SOAKP_REQUEST_INVALID', 'The request is not valid.')
   return new SoakpError(500, 'SOAKP_INTERNAL', 'Something failed inside SOAKP. The log has it under this request id.')
+}
+
+/** Fastify's own messages repeat what was sent, so each has ours. */
+const REFUSALS: Readonly<Record<string, readonly [code: string, message: string]>> = {
+  FST_ERR_BAD_URL: ['SOAKP_PATH_INVALID', 'The path is not well-formed: write % as %25.'],
+  FST_ERR_MAX_PARAM_LENGTH: ['SOAKP_PATH_INVALID', 'A part of the path is too long.'],
+  FST_ERR_CTP_BODY_TOO_LARGE: ['SOAKP_BODY_TOO_LARGE', 'The body is larger than 1 MiB.'],
+  FST_ERR_CTP_EMPTY_JSON_BODY: ['SOAKP_BODY_INVALID', 'The body is empty. Send JSON, or no Content-Type.'],
+  FST_ERR_CTP_INVALID_JSON_BODY: ['SOAKP_BODY_INVALID', 'The body is no JSON.'],
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['SOAKP_BODY_INVALID', 'The body is not as long as Content-Length says.'],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: [
+    'SOAKP_CONTENT_TYPE',
+    'Send the body as JSON, with the header Content-Type: application/json.',
+  ],
+}
+
+/** Says what is wrong with a field. Its value is not repeated, nor is a name that could be a key in the wrong place. */
+function invalidField(fault: FastifySchemaValidationError | undefined): SoakpError {
+  const { instancePath = '', params = {}, keyword, message = 'is not valid' } = fault ?? {}
+  const path = instancePath.split('/').slice(1)
+  if (keyword === 'required') return invalid([...path, String(params['missingProperty'])], 'is missing')
+  if (keyword !== 'additionalProperties') return invalid(path, message)
+  const name = String(params['additionalProperty'])
+  return /^[a-z_]{1,40}$/i.test(name)
+    ? invalid([...path, name], 'is not known here')
+    : invalid([], 'has unknown fields')
+}
+
+function invalid(path: readonly string[], what: string): SoakpError {
+  const param = path.join('.')
+  return new SoakpError(400, 'SOAKP_REQUEST_INVALID', `${param || 'The body'} ${what}.`, param === '' ? {} : { param })
 }
 
 function typeOf(statusCode: number): string {

@@ -1,7 +1,7 @@
 import rateLimit from '@fastify/rate-limit'
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { SoakpOptions } from '../fastify.config.ts'
+import type { SoakpOptions } from '../services/options.ts'
 import { SoakpError } from '../services/errors.ts'
 import type { TokenLimits } from '../services/policy.ts'
 import type { AuthenticatedToken } from '../services/tokens.ts'
@@ -42,6 +42,8 @@ async function limits(app: FastifyInstance, { configuration }: SoakpOptions): Pr
   })
 
   app.addHook('onRequest', async (request) => {
+    if (app.isLocalAdmin(request)) return
+    assertConnected(request)
     const count = await byAddress(request)
     if (!count.isAllowed && count.isExceeded) throw tooMany('Too many requests from this address.', count.ttlInSeconds)
   })
@@ -49,12 +51,13 @@ async function limits(app: FastifyInstance, { configuration }: SoakpOptions): Pr
   const service: Limits = {
     async countRequest(request, token) {
       const perDay = token.policy.limits.requests_per_day
-      if (dailyCounts.today(token.grant.token_id) >= perDay) {
-        throw tooMany(`This token may make ${perDay} requests a day (UTC).`, dailyCounts.secondsLeft())
-      }
       const count = await byToken(request)
       if (!count.isAllowed && count.isExceeded) {
         throw tooMany(`This token may make ${count.max} requests a minute.`, count.ttlInSeconds)
+      }
+      // Nothing is awaited between reading and counting, so that requests that come together do not pass together.
+      if (dailyCounts.today(token.grant.token_id) >= perDay) {
+        throw tooMany(`This token may make ${perDay} requests a day (UTC).`, dailyCounts.secondsLeft())
       }
       dailyCounts.add(token.grant.token_id)
     },
@@ -62,14 +65,15 @@ async function limits(app: FastifyInstance, { configuration }: SoakpOptions): Pr
     assertParallel({ grant, policy }) {
       const most = policy.limits.parallel_requests
       if (liveCalls.count(grant.token_id) < most) return
-      throw tooMany(`This token may make ${most} requests at once. Wait until one has ended.`)
+      throw tooMany(`This token may make ${most} requests at once. Wait until one has ended.`, 1)
     },
 
     async countFailedLogin(request) {
-      await byFailedLogin(request)
+      if (!app.isLocalAdmin(request)) await byFailedLogin(request)
     },
 
     async assertLoginAllowed(request) {
+      if (app.isLocalAdmin(request)) return
       const count = await byFailedLogin(request, { increment: false })
       if (count.isAllowed || count.remaining > 0) return
       throw tooMany('Too many wrong credentials from this address.', count.ttlInSeconds)
@@ -87,8 +91,13 @@ async function limits(app: FastifyInstance, { configuration }: SoakpOptions): Pr
   app.decorate('limits', service)
 }
 
-function tooMany(message: string, seconds?: number): SoakpError {
-  if (seconds === undefined) return new SoakpError(429, 'SOAKP_LIMIT', message)
+/** A client that has left has no address any more, and nobody is there to read an answer. */
+function assertConnected({ socket }: FastifyRequest): void {
+  if (socket.remoteAddress !== undefined) return
+  throw new SoakpError(400, 'SOAKP_CLIENT_GONE', 'The client left before its request was looked at.')
+}
+
+function tooMany(message: string, seconds: number): SoakpError {
   return new SoakpError(429, 'SOAKP_LIMIT', `${message} Try again in ${seconds} s.`, {
     headers: { 'retry-after': String(seconds) },
   })

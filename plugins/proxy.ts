@@ -2,7 +2,7 @@ import { METHODS } from 'node:http'
 import httpProxy from '@fastify/http-proxy'
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { SoakpOptions } from '../fastify.config.ts'
+import type { SoakpOptions } from '../services/options.ts'
 import { logEnd } from './request-log.ts'
 import { SoakpError } from '../services/errors.ts'
 import { requestHeaders } from '../services/headers.ts'
@@ -25,6 +25,7 @@ async function proxy(app: FastifyInstance, { configuration }: SoakpOptions): Pro
     await app.register(async (scope) => {
       // Fastify's own parsers would take JSON and text before the proxy's catch-all does.
       scope.removeAllContentTypeParsers()
+      scope.addHook('onSend', app.browserAccess.exposeErrors)
       scope.addHook('onRequest', app.browserAccess.answerCors)
       scope.addHook('onRequest', app.authentication.requireToken)
       scope.addHook('onRequest', (request) => admit(app, request, prefix))

@@ -23,7 +23,7 @@ import { openStore } from '../services/stores/index.ts'
 import type { Store } from '../services/stores/index.ts'
 import { createVault } from '../services/vault.ts'
 import type { Vault } from '../services/vault.ts'
-import type { SoakpOptions } from '../fastify.config.ts'
+import type { SoakpOptions } from '../services/options.ts'
 
 /** What an unsealed SOAKP holds. */
 export interface Unsealed {

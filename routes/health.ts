@@ -8,14 +8,13 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
   const { store } = app.unsealed
   const schema = (summary: string) => ({ ...describe('health', undefined, summary), response: { 200: StatusAnswer } })
 
-  app.get('/health', { schema: schema('Is the process alive?') }, async () => ({ status: 'ok' }))
+  app.get('/health', { exposeHeadRoute: true, schema: schema('Is the process alive?') }, async () => ({ status: 'ok' }))
 
-  app.get('/ready', { schema: schema('Can it serve?') }, async ({ log }) => {
+  app.get('/ready', { exposeHeadRoute: true, schema: schema('Can it serve?') }, async () => {
     try {
       store.ping()
       return { status: 'ready' }
     } catch (cause) {
-      log.error({ code: (cause as { code?: string }).code }, 'store not readable')
       throw new SoakpError(503, 'SOAKP_NOT_READY', 'The database cannot be read.', { cause })
     }
   })

@@ -12,6 +12,7 @@ import {
   deletedAnswer,
   describe,
   listAnswer,
+  pageOf,
 } from './schemas.ts'
 
 /** Saves, lists, renames, replaces, checks and deletes keys. No route ever answers with one. */
@@ -34,7 +35,8 @@ const keys: FastifyPluginAsyncTypebox = async (app) => {
     '/keys',
     { schema: { ...route('List keys'), querystring: PageQuery, response: { 200: listAnswer(KeyAnswer) } } },
     async ({ query }) => {
-      const { items, hasMore } = await vault.list(query)
+      if (query.after !== undefined) await vault.find(query.after)
+      const { items, hasMore } = await vault.list(pageOf(query))
       return { object: 'list' as const, data: items.map((key) => ({ object: 'key', ...key })), has_more: hasMore }
     },
   )

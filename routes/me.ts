@@ -1,6 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import fp from 'fastify-plugin'
-import { assertOriginAllowed } from '../services/policy.ts'
 import { MeAnswer, describe } from './schemas.ts'
 
 /** Tells a caller what its own token may do, until when, and what is left of its limits. */
@@ -11,7 +10,6 @@ const me: FastifyPluginAsyncTypebox = async (app) => {
     async (request) => {
       const token = request.authenticatedToken()
       app.browserAccess.assertOrigin(request)
-      assertOriginAllowed(token.policy, request.headers.origin)
       const { id, subject, name, expires_at, scope, origins, limits } = await app.tokens.find(token.grant.token_id)
       const remaining = await app.limits.remaining(request, token)
       return { object: 'token' as const, id, subject, name, expires_at, scope, origins, limits, remaining }

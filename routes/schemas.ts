@@ -72,9 +72,16 @@ export const NewTokenBody = Type.Object(
   strict,
 )
 
+const PAGE_SIZE = 20
+
 const PageFields = {
-  limit: Type.Integer({ minimum: 1, maximum: 100, default: 20 }),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: PAGE_SIZE })),
   after: Type.Optional(Type.String({ maxLength: 100, description: 'The id that the page begins after' })),
+}
+
+/** Reads which page a query asks for. */
+export function pageOf({ limit = PAGE_SIZE, after }: { limit?: number; after?: string }) {
+  return { limit, after }
 }
 
 export const PageQuery = Type.Object(PageFields, strict)
@@ -162,16 +169,6 @@ export function deletedAnswer(object: 'key' | 'token') {
 export function listAnswer(item: TSchema) {
   return Type.Object({ object: Type.Literal('list'), data: Type.Array(item), has_more: Type.Boolean() })
 }
-
-/** OpenAI's error envelope, which every error has. */
-export const ErrorAnswer = Type.Object({
-  error: Type.Object({
-    message: Type.String(),
-    type: Type.String(),
-    code: Nullable(Type.String()),
-    param: Nullable(Type.String()),
-  }),
-})
 
 /** Says who may use a route and what it does, for the OpenAPI document. */
 export function describe(tag: string, credential: 'admin' | 'token' | 'basic' | undefined, summary: string) {

@@ -9,6 +9,7 @@ import {
   deletedAnswer,
   describe,
   listAnswer,
+  pageOf,
 } from './schemas.ts'
 
 /** Mints, lists, shows and revokes tokens. The JWT is in the answer to minting and nowhere else. */
@@ -29,8 +30,9 @@ const tokens: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/tokens',
     { schema: { ...route('List tokens'), querystring: TokenPageQuery, response: { 200: listAnswer(TokenAnswer) } } },
-    async ({ query: { key_id, ...page } }) => {
-      const { items, hasMore } = await app.tokens.list({ ...page, keyId: key_id })
+    async ({ query }) => {
+      if (query.after !== undefined) await app.tokens.find(query.after)
+      const { items, hasMore } = await app.tokens.list({ ...pageOf(query), keyId: query.key_id })
       return { object: 'list' as const, data: items.map((token) => ({ object: 'token', ...token })), has_more: hasMore }
     },
   )

@@ -1,10 +1,9 @@
 import type { Dispatcher } from 'undici'
 import { readableBody } from './content-encoding.ts'
-import { SoakpError } from './errors.ts'
-import { headerValue, responseHeaders } from './headers.ts'
+import { headerValues, reasonPhrase, responseHeaders } from './headers.ts'
 import type { LeakGuard } from './leak-guard.ts'
 import type { RelayCall, RelayOutcome } from './relay.ts'
-import { upstreamError } from './upstream-errors.ts'
+import { keyLeaked, keyRefused, tokenEnded, upstreamError } from './upstream-errors.ts'
 
 /** Error answers up to this size are read whole and searched for the key before their head is passed on. */
 const ERROR_BYTES = 65_536
@@ -18,6 +17,7 @@ interface Head {
 /** Receives an upstream's answer and writes it to the client. */
 export interface Answer {
   readonly handler: Dispatcher.DispatchHandler
+  /** See `RunningRelay`. */
   readonly outcome: Promise<RelayOutcome>
   readonly isOver: () => boolean
   readonly fail: (error: unknown) => void
@@ -26,39 +26,50 @@ export interface Answer {
 
 /** Creates the receiver of one answer. */
 export function createAnswer(call: RelayCall, guard: LeakGuard): Answer {
-  const { response } = call
+  const { request, response } = call
   const { promise: outcome, resolve, reject } = Promise.withResolvers<RelayOutcome>()
   let abort: (() => void) | undefined
   let resume: () => void = () => {}
   let held: { head: Head; chunks: Buffer[]; bytes: number } | undefined
   let status: number | undefined
+  let isFramed = false
   let bytes = 0
   let isOver = false
 
+  // The response of a pipelined request has no connection, and so no `close`, while an earlier one is written.
+  request.socket.setMaxListeners(0).once('close', onClose)
   response.once('close', onClose)
   response.on('drain', onDrain)
+  if (request.socket.destroyed) onClose()
 
-  /** Ends both sides. Nothing happens after the first call. */
-  function finish(how: RelayOutcome['end'], cause?: unknown): void {
-    if (isOver) return
+  /** Says that the call is over; false if it was before. */
+  function settle(): boolean {
+    if (isOver) return false
     isOver = true
+    request.socket.off('close', onClose)
     response.off('close', onClose)
     response.off('drain', onDrain)
+    return true
+  }
+
+  /** Ends both sides. */
+  function finish(how: RelayOutcome['end'], cause?: unknown): void {
+    if (!settle()) return
     resolve({ end: how, status, bytes, cause })
     if (how === 'complete') return
     abort?.()
     if (status === undefined) call.beforeHead()
-    response.destroy()
+    // What has come goes out first, where the client can see without our closing badly that it is not whole.
+    if (how === 'cut' && isFramed) response.socket?.destroySoon()
+    else response.destroy()
   }
 
   /** Gives the client a clean error while nothing has been written; later the answer can only be cut. */
   function fail(error: unknown): void {
     if (isOver) return
-    if (call.request.errored !== null && !call.request.complete) return finish('client gone', error)
+    if (request.errored !== null && !request.complete) return finish('client gone', error)
     if (status !== undefined) return finish('cut', error)
-    isOver = true
-    response.off('close', onClose)
-    response.off('drain', onDrain)
+    settle()
     abort?.()
     reject(upstreamError(error))
   }
@@ -71,19 +82,24 @@ export function createAnswer(call: RelayCall, guard: LeakGuard): Answer {
     resume()
   }
 
-  function writeHead({ status: code, reason, headers }: Head): void {
-    response.writeHead(code, reason, [...headers, ...call.answerHeaders])
-    status = code
+  function writeHead(head: Head): void {
+    response.writeHead(head.status, head.reason, [...head.headers, ...call.answerHeaders])
+    status = head.status
+    isFramed = response.chunkedEncoding || headerValues(head.headers, 'content-length') !== ''
     call.beforeHead()
-    // An answer of unknown length is a stream: its head must not wait for the first event.
-    if (headerValue(headers, 'content-length') === undefined) response.flushHeaders()
+    // The first bytes of the body often come in the same packet; the head of a stream must not wait for them longer.
+    queueMicrotask(flushHead)
+  }
+
+  function flushHead(): void {
+    if (!isOver && bytes === 0) response.flushHeaders()
   }
 
   /** Writes what may leave; false asks the upstream to wait for the client. */
   function write(chunk: Buffer): boolean {
     const safe = guard.push(chunk)
     if (safe === undefined) {
-      fail(leaked())
+      fail(keyLeaked())
       return false
     }
     if (safe.length === 0) return true
@@ -97,13 +113,17 @@ export function createAnswer(call: RelayCall, guard: LeakGuard): Answer {
     const { head, chunks } = held
     held = undefined
     const body = Buffer.concat(chunks)
-    const readable = await readableBody(body, headerValue(head.headers, 'content-encoding'))
-    if (isOver) return
-    if (readable === undefined || guard.isIn(readable)) return fail(leaked())
-    writeHead(head)
-    if (body.length > 0) write(body)
-    if (isWhole) complete()
-    else resume()
+    try {
+      const readable = await readableBody(body, headerValues(head.headers, 'content-encoding'))
+      if (isOver) return
+      if (readable === undefined || guard.isIn(readable)) return fail(keyLeaked())
+      writeHead(head)
+      const isTaken = body.length === 0 || write(body)
+      if (isWhole) complete()
+      else if (isTaken) resume()
+    } catch (error) {
+      fail(error)
+    }
   }
 
   function complete(): void {
@@ -123,11 +143,13 @@ export function createAnswer(call: RelayCall, guard: LeakGuard): Answer {
     onHeaders(code, raw, resumeUpstream, reason) {
       if (isOver || code < 200) return true
       resume = resumeUpstream
-      const head = { status: code, reason, headers: responseHeaders(raw) }
+      const head = { status: code, reason: reasonPhrase(reason), headers: responseHeaders(raw) }
       if (code === 401) fail(keyRefused())
-      else if (raw.some((each) => guard.isIn(each)) || guard.isIn(Buffer.from(reason))) fail(leaked())
-      else if (code >= 400) held = { head, chunks: [], bytes: 0 }
+      else if (raw.some((each) => guard.isIn(each)) || guard.isIn(Buffer.from(reason))) fail(keyLeaked())
+      else if (code >= 400 && !isPlainStream(head.headers)) held = { head, chunks: [], bytes: 0 }
       else writeHead(head)
+      // These have no body, whatever their headers say (RFC 9112 section 6.3), but undici waits for one.
+      if (code === 204 || code === 304) complete()
       return true
     },
 
@@ -157,16 +179,8 @@ export function createAnswer(call: RelayCall, guard: LeakGuard): Answer {
   return { handler, outcome, isOver: () => isOver, fail, end }
 }
 
-function keyRefused(): SoakpError {
-  const message = 'The upstream refuses the key behind this token. Whoever runs this SOAKP has to replace the key.'
-  return new SoakpError(502, 'SOAKP_UPSTREAM_REFUSED_KEY', message, { headers: { 'x-should-retry': 'false' } })
-}
-
-function tokenEnded(): SoakpError {
-  return new SoakpError(401, 'SOAKP_TOKEN_REFUSED', 'The token was revoked while the call was running.')
-}
-
-function leaked(): SoakpError {
-  const message = 'The upstream sent the key back; its answer was withheld.'
-  return new SoakpError(502, 'SOAKP_UPSTREAM_LEAK', message, { headers: { 'x-should-retry': 'false' } })
+/** An error that comes as events cannot be held back until it is whole, and need not: the guard reads along. */
+function isPlainStream(headers: readonly string[]): boolean {
+  const type = headerValues(headers, 'content-type')
+  return type.startsWith('text/event-stream') && headerValues(headers, 'content-encoding') === ''
 }

@@ -39,6 +39,7 @@ interface Unwrapped {
 /** RFC 3394 section 2.2.3.1, the initial value of AES key wrap. */
 const KEY_WRAP_IV = Buffer.alloc(8, 0xa6)
 const TENANT = 'default'
+const NOTHING = Buffer.alloc(0)
 
 /** Creates the cipher of one instance. Sealing is jose's; opening is node:crypto's, because it is on the hot path. */
 export function createCipher(keyRing: KeyRing, instance: string): Cipher {
@@ -57,19 +58,22 @@ export function createCipher(keyRing: KeyRing, instance: string): Cipher {
   })
 
   function unwrap(binding: Binding, envelope: string): Unwrapped {
-    const [header = '', wrapped = '', iv = '', ciphertext = '', tag = '', ...rest] = envelope.split('.')
-    const expected = Buffer.from(JSON.stringify(headerOf(binding))).toString('base64url')
-    if (header !== expected || rest.length > 0) throw refused(binding)
+    const header = Buffer.from(JSON.stringify(headerOf(binding))).toString('base64url')
+    const [, ...parts] = envelope.split('.').map((part) => Buffer.from(part, 'base64url'))
+    // Node's decoder skips what is not base64url: only the canonical spelling comes out as it went in.
+    const canonical = [header, ...parts.map((part) => part.toString('base64url'))].join('.')
+    if (envelope !== canonical || parts.length !== 4) throw refused(binding)
+    const [wrapped = NOTHING, iv = NOTHING, ciphertext = NOTHING, tag = NOTHING] = parts
     const decipher = createDecipheriv('aes256-wrap', keyRing.keyEncryptionKey(keyRing.current), KEY_WRAP_IV)
-    const key = Buffer.concat([decipher.update(wrapped, 'base64url'), decipher.final()])
+    const key = Buffer.concat([decipher.update(wrapped), decipher.final()])
     const entry = {
       binding,
       envelope,
       header: Buffer.from(header),
       key: createSecretKey(key),
-      iv: Buffer.from(iv, 'base64url'),
-      ciphertext: Buffer.from(ciphertext, 'base64url'),
-      tag: Buffer.from(tag, 'base64url'),
+      iv,
+      ciphertext,
+      tag,
     }
     key.fill(0)
     unwrapped.set(binding.id, entry)

@@ -1,12 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { isAbsolute, join, resolve } from 'node:path'
 import { createEnvironmentReader } from './environment.ts'
 import type { Environment, EnvironmentReader } from './environment.ts'
-import { SoakpError } from './errors.ts'
-import { isLoopbackHost, normaliseBaseUrl, normaliseOrigin } from './base-url.ts'
+import { isLoopbackHost, normaliseBaseUrl } from './base-url.ts'
 import { Secret } from './secret.ts'
-import { settings } from './settings.ts'
-import type { SettingName } from './settings.ts'
+import { choice, invalid, isYes, networks, origins, readCertificates, required, text, whole } from './setting-values.ts'
 import { assertStrong } from './strength.ts'
 
 /** Where the vault's root key comes from. `make` says that a first start may make the key file. */
@@ -84,11 +81,12 @@ export function readConfiguration(
     adminUser: text(reader, 'SOAKP_ADMIN_USER'),
     adminToken: adminToken === undefined ? undefined : new Secret(adminToken),
     upstream,
-    upstreamCertificates: certificatesFile === undefined ? undefined : readPem(certificatesFile, workingDirectory),
+    upstreamCertificates:
+      certificatesFile === undefined ? undefined : readCertificates(certificatesFile, workingDirectory),
     // What the operator sets as the default upstream is thereby named by the operator.
     privateUpstreams: [new URL(upstream).origin, ...origins(reader, 'SOAKP_ALLOW_PRIVATE_UPSTREAMS')],
     allowedOrigins: origins(reader, 'SOAKP_ALLOWED_ORIGINS'),
-    trustedProxies: list(reader, 'SOAKP_TRUSTED_PROXIES'),
+    trustedProxies: networks(reader, 'SOAKP_TRUSTED_PROXIES'),
     tokenDays: whole(reader, 'SOAKP_TOKEN_DAYS', 1, 365),
     tokenLimits: {
       requests_per_minute: whole(reader, 'SOAKP_TOKEN_REQUESTS_PER_MINUTE', 1, 1e9),
@@ -152,59 +150,4 @@ function readUnseal(
     )
   }
   return { kind: 'key-file', file: join(dataDir, 'root.key'), make: true }
-}
-
-function text(reader: EnvironmentReader, name: SettingName): string {
-  return reader.text(name) ?? settings[name].default
-}
-
-function required(reader: EnvironmentReader, name: SettingName, reason: string): string {
-  const value = reader.text(name)
-  if (value === undefined) throw invalid(`${reason} needs ${name}.`)
-  return value
-}
-
-function whole(reader: EnvironmentReader, name: SettingName, least: number, most: number): number {
-  const value = text(reader, name)
-  const number = /^\d{1,10}$/.test(value) ? Number(value) : Number.NaN
-  if (number >= least && number <= most) return number
-  throw invalid(`${name} must be a whole number from ${least} to ${most}; it is "${value}".`)
-}
-
-function choice(reader: EnvironmentReader, name: SettingName, choices: readonly string[]): string {
-  const value = text(reader, name)
-  if (choices.includes(value)) return value
-  throw invalid(`${name} must be one of ${choices.join(', ')}; it is "${value}".`)
-}
-
-function isYes(reader: EnvironmentReader, name: SettingName): boolean {
-  const value = text(reader, name).toLowerCase()
-  if (['yes', 'true', '1', 'on'].includes(value)) return true
-  if (['no', 'false', '0', 'off'].includes(value)) return false
-  throw invalid(`${name} must be yes or no; it is "${value}".`)
-}
-
-function list(reader: EnvironmentReader, name: SettingName): string[] {
-  return text(reader, name)
-    .split(',')
-    .map((each) => each.trim())
-    .filter((each) => each !== '')
-}
-
-function origins(reader: EnvironmentReader, name: SettingName): string[] {
-  return list(reader, name).map((each) => normaliseOrigin(each, name))
-}
-
-function readPem(file: string, workingDirectory: string): string {
-  try {
-    return readFileSync(resolve(workingDirectory, file), 'utf8')
-  } catch (cause) {
-    throw new SoakpError(500, 'SOAKP_CONFIGURATION', `SOAKP_UPSTREAM_CA_FILE names ${file}, which cannot be read.`, {
-      cause,
-    })
-  }
-}
-
-function invalid(message: string): SoakpError {
-  return new SoakpError(500, 'SOAKP_CONFIGURATION', message)
 }

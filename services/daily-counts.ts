@@ -18,7 +18,9 @@ export function createDailyCounts(store: Store, now: () => number): DailyCounts 
   const dayOf = (time: number) => Math.floor(time / DAY_SECONDS)
   let day = dayOf(now())
   let totals = new Map<string, number>()
-  let pending = new Map<string, number>()
+  /** By day, so that what is written after midnight is still yesterday's. */
+  let pending = new Map<number, Map<string, number>>()
+  let writing: Promise<void> = Promise.resolve()
 
   function total(tokenId: string): number {
     const known = totals.get(tokenId)
@@ -28,19 +30,25 @@ export function createDailyCounts(store: Store, now: () => number): DailyCounts 
     return stored
   }
 
-  async function flush(): Promise<void> {
-    if (pending.size === 0) return
+  function addPending(onDay: number, tokenId: string, count: number): void {
+    const counts = pending.get(onDay) ?? new Map<string, number>()
+    pending.set(onDay, counts.set(tokenId, (counts.get(tokenId) ?? 0) + count))
+  }
+
+  async function write(): Promise<void> {
     const counted = pending
     pending = new Map()
     try {
-      await store.addRequests(day, counted)
+      for (const [onDay, counts] of counted) {
+        await store.addRequests(onDay, counts)
+        counted.delete(onDay)
+      }
     } catch (error) {
-      for (const [tokenId, count] of counted) pending.set(tokenId, (pending.get(tokenId) ?? 0) + count)
+      for (const [onDay, counts] of counted) counts.forEach((count, tokenId) => addPending(onDay, tokenId, count))
       throw error
     }
   }
 
-  /** On a new day the totals begin at nothing; what is pending is a second's worth and counts for the new day. */
   function turn(): void {
     const today = dayOf(now())
     if (today === day) return
@@ -57,10 +65,11 @@ export function createDailyCounts(store: Store, now: () => number): DailyCounts 
     add(tokenId) {
       turn()
       totals.set(tokenId, total(tokenId) + 1)
-      pending.set(tokenId, (pending.get(tokenId) ?? 0) + 1)
+      addPending(day, tokenId, 1)
     },
 
-    flush,
+    // One write at a time: the one at the end waits for the one that the timer began.
+    flush: () => (writing = writing.catch(() => undefined).then(write)),
 
     secondsLeft: () => DAY_SECONDS - (now() % DAY_SECONDS),
   }

@@ -1,6 +1,6 @@
-import { lookup as resolve } from 'node:dns'
-import type { LookupAddress, LookupOptions } from 'node:dns'
-import { getCACertificates } from 'node:tls'
+import { lookup as systemLookup } from 'node:dns'
+import type { LookupAddress, LookupAllOptions, LookupOptions } from 'node:dns'
+import tls from 'node:tls'
 import { Agent, Pool } from 'undici'
 import type { Dispatcher } from 'undici'
 import { assertBaseUrlAllowed } from './base-url.ts'
@@ -15,7 +15,16 @@ export interface DispatcherOptions {
   readonly upstreamAnswerMs: number
   readonly upstreamIdleMs: number
   readonly upstreamConnections: number
+  /** Resolves host names: `dns.lookup` unless a test gives another. */
+  readonly lookup?: AddressLookup
 }
+
+/** `dns.lookup` as it is called here. */
+export type AddressLookup = (
+  name: string,
+  options: LookupAllOptions,
+  callback: (error: Error | null, addresses: LookupAddress[]) => void,
+) => void
 
 /**
  * Creates the dispatcher of upstream calls, with one pool of connections for each origin: HTTP/1.1, certificates
@@ -23,13 +32,13 @@ export interface DispatcherOptions {
  * to resolve to a private address is refused then.
  */
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { certificates, privateUpstreams } = options
-  const roots = certificates === undefined ? undefined : [...getCACertificates(), certificates]
+  const { certificates, privateUpstreams, lookup = systemLookup } = options
+  const roots = certificates === undefined ? undefined : [...tls.getCACertificates(), certificates]
 
   return new Agent({
     factory(origin) {
       const url = String(origin)
-      assertBaseUrlAllowed(url, privateUpstreams, 'The upstream')
+      assertStillAllowed(url, privateUpstreams)
       return new Pool(url, {
         connections: options.upstreamConnections,
         pipelining: 1,
@@ -42,7 +51,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
           timeout: options.upstreamConnectMs,
           rejectUnauthorized: true,
           minVersion: 'TLSv1.2',
-          lookup: createLookup(new URL(url).hostname, privateUpstreams.includes(url)),
+          lookup: guardLookup(lookup, new URL(url).hostname, privateUpstreams.includes(url)),
           ...(roots !== undefined && { ca: roots }),
         },
       })
@@ -53,7 +62,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 type LookupCallback = (error: Error | null, addresses: LookupAddress[] | string, family?: number) => void
 
 /** Makes a `dns.lookup` that refuses a name of which any address is not allowed. */
-function createLookup(hostName: string, isNamed: boolean) {
+function guardLookup(resolve: AddressLookup, hostName: string, isNamed: boolean) {
   const isLocal = hostName === 'localhost' || hostName.endsWith('.localhost')
 
   function isAllowed({ address }: LookupAddress): boolean {
@@ -72,7 +81,16 @@ function createLookup(hostName: string, isNamed: boolean) {
   }
 }
 
-function refused(name: string): SoakpError {
-  const message = `The upstream ${name} resolves to a private address. If that is meant, name its origin in SOAKP_ALLOW_PRIVATE_UPSTREAMS.`
-  return new SoakpError(502, 'SOAKP_UPSTREAM_ADDRESS', message)
+/** A key may have been saved when the configuration allowed more. */
+function assertStillAllowed(origin: string, privateUpstreams: readonly string[]): void {
+  try {
+    assertBaseUrlAllowed(origin, privateUpstreams, 'The upstream')
+  } catch (cause) {
+    throw refused(origin, cause)
+  }
+}
+
+function refused(upstream: string, cause?: unknown): SoakpError {
+  const message = `The upstream ${upstream} has a private address. If that is meant, name its origin in SOAKP_ALLOW_PRIVATE_UPSTREAMS.`
+  return new SoakpError(502, 'SOAKP_UPSTREAM_ADDRESS', message, { headers: { 'x-should-retry': 'false' }, cause })
 }

@@ -25,8 +25,9 @@ export function createEnvironmentReader(environment: Environment): EnvironmentRe
   function text(name: SettingName): string | undefined {
     const setting = settingsByName[name]
     const names = [name, ...(setting?.aliases ?? [])]
-    for (const each of names) {
-      const value = setting?.isSecret ? secretText(environment, each) : environment[each]?.trim()
+    const values = names.map((each) => (setting?.isSecret ? secretText(environment, each) : environment[each]?.trim()))
+    for (const [index, each] of names.entries()) {
+      const value = values[index]
       if (value === undefined || value === '') continue
       if (each !== name && !used.has(each)) warnings.push(`${each} is the old name of ${name}; set ${name} instead.`)
       used.add(each)
@@ -39,22 +40,25 @@ export function createEnvironmentReader(environment: Environment): EnvironmentRe
 }
 
 function secretText(environment: Environment, name: string): string | undefined {
-  const file = environment[`${name}_FILE`]
-  const credentials = environment['CREDENTIALS_DIRECTORY']
-  const places = [
-    file,
-    credentials === undefined ? undefined : join(credentials, name.toLowerCase()),
-    `/run/secrets/${name.toLowerCase()}`,
-  ]
-  const place = places.find((each) => each !== undefined && (each === file || existsSync(each)))
   const value = environment[name]
   delete environment[name]
-  if (place === undefined || place === '') return value
+  const folders = [environment['CREDENTIALS_DIRECTORY'], '/run/secrets'].filter((folder) => folder !== undefined)
+  const file =
+    environment[`${name}_FILE`]?.trim() ||
+    folders.map((folder) => join(folder, name.toLowerCase())).find((each) => existsSync(each))
+  return file === undefined ? value : readSecret(file, name)
+}
+
+/** Reads a secret without the newline that editors put at the end. An empty file is a mistake, not the absence of one. */
+function readSecret(file: string, name: string): string {
+  let text: string
   try {
-    return readFileSync(place, 'utf8').replace(/\r?\n$/, '')
+    text = readFileSync(file, 'utf8').replace(/\r?\n$/, '')
   } catch (cause) {
-    throw new SoakpError(500, 'SOAKP_CONFIGURATION', `${name}_FILE names ${place}, which cannot be read.`, { cause })
+    throw new SoakpError(500, 'SOAKP_CONFIGURATION', `${name} is to be read from ${file}, which fails.`, { cause })
   }
+  if (text.trim() !== '') return text
+  throw new SoakpError(500, 'SOAKP_CONFIGURATION', `${name} is to be read from ${file}, which is empty.`)
 }
 
 function unknownNames(environment: Environment): string[] {

@@ -71,12 +71,19 @@ export function responseHeaders(raw: readonly Buffer[]): string[] {
   return headers
 }
 
-/** Returns the value of a header in a flat list of names and values; `name` is in lower case. */
-export function headerValue(headers: readonly string[], name: string): string | undefined {
+/** Returns the values of a header in a flat list of names and values, joined by commas; `name` is in lower case. */
+export function headerValues(headers: readonly string[], name: string): string {
+  let values = ''
   for (let index = 0; index < headers.length; index += 2) {
-    if (headers[index]?.toLowerCase() === name) return headers[index + 1]
+    if (headers[index]?.toLowerCase() === name) values += (values && ', ') + (headers[index + 1] ?? '')
   }
-  return undefined
+  return values
+}
+
+/** Makes the client's reason phrase of undici's, which reads UTF-8 where Node writes Latin-1: the bytes stay the same. */
+export function reasonPhrase(reason: string): string {
+  if (/^[ -~]*$/.test(reason)) return reason
+  return Buffer.from(reason).toString('latin1').replace(/[^\t -~\x80-\xff]/g, '')
 }
 
 /** Names that a `Connection` header makes hop-by-hop. `content-length` cannot be: that would unframe the message. */

@@ -10,6 +10,9 @@ export interface KeyCheck {
   readonly message: string
 }
 
+/** A proxied call may take minutes to begin; a list of models that does is as good as none. */
+const CHECK_MS = 30_000
+
 /** Asks the upstream for its models, which costs nothing, to learn whether it takes the key. */
 export async function checkKey(
   dispatcher: Dispatcher,
@@ -23,6 +26,8 @@ export async function checkKey(
       path: `${pathname}/models`,
       method: 'GET',
       headers,
+      headersTimeout: CHECK_MS,
+      bodyTimeout: CHECK_MS,
     })
     await body.dump()
     return { works: statusCode === 200, status: statusCode, message: meaning(statusCode) }

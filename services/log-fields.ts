@@ -7,10 +7,17 @@ export interface LoggedError {
   readonly cause?: LoggedError
 }
 
-const CREDENTIAL = /\b(?:sk-|soakp_admin_|eyJ)[\w.-]{8,}|\b(?:Bearer|Basic) +[\w.~+/=-]+/g
+/** Wherever it begins: in a URL `%20` stands before a key. A word too much in the log is better than a key. */
+const CREDENTIAL = /(?:sk-|soakp_admin_|eyJ)[\w.-]{8,}|(?:Bearer|Basic)(?: |%20)+[\w.~+/=-]+/gi
+/** Errors may name each other as their causes in a circle. */
+const MOST_CAUSES = 8
 
 /** Describes an error for the log, its causes included. */
 export function describeError(error: unknown): LoggedError {
+  return describe(error, MOST_CAUSES)
+}
+
+function describe(error: unknown, causes: number): LoggedError {
   if (!(error instanceof Error)) return { name: typeof error, message: 'not an error' }
   const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined
   return {
@@ -18,7 +25,7 @@ export function describeError(error: unknown): LoggedError {
     message: scrub(error.message),
     ...(code !== undefined && { code }),
     ...(error.stack !== undefined && { stack: scrub(error.stack) }),
-    ...(error.cause !== undefined && { cause: describeError(error.cause) }),
+    ...(error.cause !== undefined && causes > 0 && { cause: describe(error.cause, causes - 1) }),
   }
 }
 

@@ -6,8 +6,8 @@ import { SoakpError } from './errors.ts'
  */
 export function checkPathPattern(pattern: string): string {
   const segments = pattern.split('/').slice(1)
-  if (!pattern.startsWith('/') || segments.slice(0, -1).includes('') || /[?#%\\]/.test(pattern)) {
-    throw invalid(pattern, 'write it like /chat/completions, decoded and without a query')
+  if (!pattern.startsWith('/') || segments.some(isAmbiguous) || /[?#]/.test(pattern)) {
+    throw invalid(pattern, 'write it like /chat/completions, decoded, without a query and without a slash at the end')
   }
   if (segments[0] === 'v1') throw invalid(pattern, 'patterns match the path after /v1; leave /v1 out')
   if (segments.slice(0, -1).includes('**')) throw invalid(pattern, '** is the rest of the path and must come last')
@@ -36,12 +36,14 @@ function matches(pattern: readonly string[], segments: readonly string[]): boole
 function canonicalSegments(rawPath: string): string[] | undefined {
   try {
     const segments = rawPath.split('/').slice(1).map(decodeURIComponent)
-    const isAmbiguous = (segment: string) =>
-      segment === '' || segment === '.' || segment === '..' || AMBIGUOUS.test(segment)
     return rawPath.startsWith('/') && !segments.some(isAmbiguous) ? segments : undefined
   } catch {
     return undefined
   }
+}
+
+function isAmbiguous(segment: string): boolean {
+  return segment === '' || segment === '.' || segment === '..' || AMBIGUOUS.test(segment)
 }
 
 /** What a decoded segment must not hold: separators, a second encoding, path parameters, control characters. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { createAnswer } from './answer.ts'
+import type { Answer } from './answer.ts'
 import { createLeakGuard } from './leak-guard.ts'
 import { readBody } from './request-body.ts'
 
@@ -50,15 +51,16 @@ export interface RunningRelay {
 export function relay(dispatcher: Dispatcher, call: RelayCall): RunningRelay {
   const guard = createLeakGuard(call.key)
   const answer = createAnswer(call, guard)
-  const outcome = dispatch(dispatcher, call, answer).finally(() => guard.end())
-  return { outcome, end: answer.end }
+  void send(dispatcher, call, answer)
+  return { outcome: answer.outcome.finally(() => guard.end()), end: answer.end }
 }
 
-async function dispatch(
+/** Never rejects: what goes wrong ends the answer, which may be over before the body has been read. */
+async function send(
   dispatcher: Dispatcher,
   { request, origin, path, headers }: RelayCall,
-  answer: ReturnType<typeof createAnswer>,
-): Promise<RelayOutcome> {
+  answer: Answer,
+): Promise<void> {
   try {
     // undici takes iterators and any method; its types name neither.
     const body = (await readBody(request)) as Buffer | null
@@ -67,5 +69,4 @@ async function dispatch(
   } catch (error) {
     answer.fail(error)
   }
-  return answer.outcome
 }

@@ -5,15 +5,30 @@ const SMALL_BYTES = 65_536
 
 /**
  * Returns a request's body for undici: null when there is none, the bytes when the length is known and small, else an
- * iterator that reads as fast as the upstream takes. Leaving the iterator early does not destroy the client's socket.
- * Throws when the client leaves while a small body is read.
+ * iterator that reads as fast as the upstream takes. Throws when the client leaves while a small body is read.
  */
 export async function readBody(request: IncomingMessage): Promise<Buffer | AsyncIterable<Buffer> | null> {
   const length = request.headers['content-length']
   if (length === undefined && request.headers['transfer-encoding'] === undefined) return null
-  const chunks: AsyncIterable<Buffer> = request.iterator({ destroyOnReturn: false })
-  if (length === undefined || Number(length) > SMALL_BYTES) return chunks
+  if (length === undefined || Number(length) > SMALL_BYTES) return readChunks(request)
   const parts: Buffer[] = []
-  for await (const chunk of chunks) parts.push(chunk)
+  for await (const chunk of iterate(request)) parts.push(chunk)
   return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts)
+}
+
+/**
+ * Reads a body piece by piece. An upstream may answer before it has taken everything; what the client still sends is
+ * then thrown away, so that it gets that answer and can use its connection again.
+ */
+async function* readChunks(request: IncomingMessage): AsyncGenerator<Buffer> {
+  try {
+    yield* iterate(request)
+  } finally {
+    request.resume()
+  }
+}
+
+/** Leaving this iterator early does not destroy the client's connection, as leaving the request's own would. */
+function iterate(request: IncomingMessage): AsyncIterable<Buffer> {
+  return request.iterator({ destroyOnReturn: false })
 }

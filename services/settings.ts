@@ -18,7 +18,7 @@ export const settings = {
   SOAKP_PORT: {
     default: '3033',
     meaning: 'Port to listen on; 0 takes a free one.',
-    aliases: ['SERVER_PORT', 'SECURE_PORT'],
+    aliases: ['SECURE_PORT', 'SERVER_PORT'],
   },
   SOAKP_DATA_DIR: {
     default: './data',

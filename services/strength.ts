@@ -4,7 +4,7 @@ const LEAST_CHARACTERS = 20
 
 /** Values and fragments from samples, tutorials and the 2023 soakp's own `.env.dist`. */
 const SAMPLES =
-  /jQQJjmb0BP2Q8033|testuser|change.?(me|it|this)|your.?(secret|key|token|password)|example|sample|placeholder|password|secret.?(key|string|here)|^(0123456789|1234567890|abcdefghij)/i
+  /jQQJjmb0BP2Q8033|76gEtFpOPTALBsdx|hbQUKRvvT0rQD6M38NT9NtYm|testuser|change.?(me|it|this)|your.?(secret|key|token|password)|example|sample|placeholder|password|secret.?(key|string|here)|^(0123456789|1234567890|abcdefghij)/i
 
 /**
  * Checks a secret that the operator chose. In production a short or sample value throws `SOAKP_CONFIGURATION`;

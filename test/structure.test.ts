@@ -14,7 +14,7 @@ const allowed: Record<string, readonly string[]> = {
   routes: ['services'],
   services: ['migrations'],
   migrations: [],
-  practice: ['fastify.config.ts', 'services'],
+  practice: ['cli', 'fastify.config.ts', 'plugins', 'services'],
   bench: ['fastify.config.ts', 'practice', 'services'],
 }
 
@@ -24,7 +24,8 @@ interface Import {
   readonly isTypeOnly: boolean
 }
 
-const IMPORT = /(?:^|\n)(?:import|export)\s+(type\s)?[^'"]*?from\s+'([^']+)'|import\('([^']+)'\)|(?:^|\n)import '([^']+)'/g
+const IMPORT =
+  /(?:^|\n)(?:import|export)\s+(type\s)?[^'"]*?from\s+'([^']+)'|import\('([^']+)'\)|(?:^|\n)import '([^']+)'/g
 
 async function sourceFiles(room: string): Promise<string[]> {
   if (room.endsWith('.ts')) return [room]

@@ -1,14 +1,14 @@
 import { hkdfSync, randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { hasErrorCode, SoakpError } from '../errors.ts'
-import { writeDurably } from '../files.ts'
+import { createDurably } from '../files.ts'
 import type { UnsealSource } from './index.ts'
 
 const LEAST_BYTES = 32
 
 /**
  * Creates the unseal source of a key file: 32 random bytes or more, HKDF-SHA-256 (RFC 5869) only.
- * With `make` a missing file is made, mode 0400.
+ * With `make` a missing file is made, mode 0400. Throws `SOAKP_ROOT_KEY_FILE`.
  */
 export async function createKeyFileSource(file: string, make: boolean): Promise<UnsealSource> {
   const material = await readKeyFile(file, make)
@@ -25,20 +25,34 @@ export async function createKeyFileSource(file: string, make: boolean): Promise<
 }
 
 async function readKeyFile(file: string, make: boolean): Promise<Buffer> {
-  try {
-    const material = await readFile(file)
-    if (material.length >= LEAST_BYTES) return material
-  } catch (cause) {
-    if (!hasErrorCode(cause, 'ENOENT')) {
-      throw new SoakpError(500, 'SOAKP_ROOT_KEY_FILE', `The root key file ${file} cannot be read.`, { cause })
-    }
-    if (make) {
-      const material = randomBytes(LEAST_BYTES)
-      await writeDurably(file, material, 0o400)
-      return material
-    }
-    const message = `The root key file ${file} does not exist. Put it back, or name it in SOAKP_ROOT_KEY_FILE; for a new vault: head -c 32 /dev/urandom > ${file}`
-    throw new SoakpError(500, 'SOAKP_ROOT_KEY_FILE', message, { cause })
+  const material = await readIfThere(file)
+  if (material === undefined) {
+    if (!make) throw missing(file)
+    const made = randomBytes(LEAST_BYTES)
+    return (await createDurably(file, made, 0o400)) ? made : readKeyFile(file, false)
   }
-  throw new SoakpError(500, 'SOAKP_ROOT_KEY_FILE', `The root key file ${file} is shorter than ${LEAST_BYTES} bytes.`)
+  if (material.length < LEAST_BYTES) throw refused(`The root key file ${file} is shorter than ${LEAST_BYTES} bytes.`)
+  // 32 random bytes have 30 different values on average; a file of zeros is what a crash of the machine leaves.
+  if (new Set(material).size < 8) throw refused(`The root key file ${file} holds a pattern and not random bytes.`)
+  return material
+}
+
+async function readIfThere(file: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(file)
+  } catch (cause) {
+    if (hasErrorCode(cause, 'ENOENT')) return undefined
+    throw refused(`The root key file ${file} cannot be read.`, cause)
+  }
+}
+
+function missing(file: string): SoakpError {
+  return refused(
+    `The root key file ${file} does not exist. Put it back, or name it in SOAKP_ROOT_KEY_FILE; ` +
+      `for a new vault: head -c 32 /dev/urandom > ${file}`,
+  )
+}
+
+function refused(message: string, cause?: unknown): SoakpError {
+  return new SoakpError(500, 'SOAKP_ROOT_KEY_FILE', message, { cause })
 }

@@ -17,10 +17,11 @@ export function createSecretSource(secret: Secret): UnsealSource {
     kind: 'secret',
     newParameters: () => ({ kdf: 'scrypt', ...COSTS, salt: randomBytes(16).toString('base64url') }),
     async wrappingKey({ kdf, N, r, p, salt }) {
+      const isKnown = kdf === 'scrypt' && typeof salt === 'string'
       if (
-        kdf !== 'scrypt' ||
-        typeof salt !== 'string' ||
+        !isKnown ||
         !within(N, MOST.N) ||
+        !Number.isInteger(Math.log2(N)) ||
         !within(r, MOST.r) ||
         !within(p, MOST.p)
       ) {

@@ -59,8 +59,15 @@ export async function temporaryFolder(t: Test): Promise<string> {
   return folder
 }
 
-/** Starts SOAKP for a test; `environment` adds to or replaces the settings of tests. Both end with the test. */
-export async function startSoakp(t: Test, environment: Environment = {}): Promise<TestSoakp> {
+/**
+ * Starts SOAKP for a test; `environment` adds to or replaces the settings of tests. Both end with the test. `logs`
+ * collects its log's lines.
+ */
+export async function startSoakp(
+  t: Test,
+  environment: Environment = {},
+  { logs }: { readonly logs?: string[] } = {},
+): Promise<TestSoakp> {
   const upstream = await startPracticeUpstream()
   t.teardown(() => upstream.close())
   const dataDir = environment['SOAKP_DATA_DIR'] ?? (await temporaryFolder(t))
@@ -76,7 +83,10 @@ export async function startSoakp(t: Test, environment: Environment = {}): Promis
     },
     dataDir,
   )
-  const app = await createServer({ configuration })
+  const app = await createServer({
+    configuration,
+    ...(logs && { logStream: { write: (line) => void logs.push(line) } }),
+  })
   await app.listen({ host: configuration.host, port: configuration.port })
   t.teardown(() => app.close())
   const { port } = app.server.address() as AddressInfo

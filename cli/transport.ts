@@ -1,0 +1,15 @@
+/** What SOAKP answered. */
+export interface RawAnswer {
+  readonly status: number
+  readonly text: string
+}
+
+/** A way to SOAKP as its admin. */
+export interface Transport {
+  /** Where a running server listens; undefined when there is none. */
+  readonly address: string | undefined
+  /** Sends a request to a management route and returns the answer, whatever its status is. */
+  send(method: string, path: string, body?: unknown): Promise<RawAnswer>
+  /** Must be called once. */
+  close(): Promise<void>
+}
