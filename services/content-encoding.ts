@@ -1,5 +1,6 @@
 import { promisify } from 'node:util'
-import { brotliDecompress, constants, gunzip, inflate, zstdDecompress } from 'node:zlib'
+// Not by name: Node 20 has no zstdDecompress and would stop before it can be told that it is too old.
+import zlib from 'node:zlib'
 import { hasErrorCode } from './errors.ts'
 
 /** A decoded error answer may be this long. */
@@ -13,15 +14,15 @@ interface DecoderOptions {
   readonly finishFlush: number
 }
 
-type Decoder = (body: Buffer, options: DecoderOptions) => Promise<Buffer>
+type Decoder = (body: Buffer, options: DecoderOptions, done: (error: Error | null, decoded: Buffer) => void) => void
 
 // A Map, because the name comes from the upstream and an object also has `constructor`.
 const decoders = new Map<string, readonly [decode: Decoder, finishFlush: number]>([
-  ['gzip', [promisify(gunzip), constants.Z_SYNC_FLUSH]],
-  ['x-gzip', [promisify(gunzip), constants.Z_SYNC_FLUSH]],
-  ['deflate', [promisify(inflate), constants.Z_SYNC_FLUSH]],
-  ['br', [promisify(brotliDecompress), constants.BROTLI_OPERATION_FLUSH]],
-  ['zstd', [promisify(zstdDecompress), constants.ZSTD_e_flush]],
+  ['gzip', [zlib.gunzip, zlib.constants.Z_SYNC_FLUSH]],
+  ['x-gzip', [zlib.gunzip, zlib.constants.Z_SYNC_FLUSH]],
+  ['deflate', [zlib.inflate, zlib.constants.Z_SYNC_FLUSH]],
+  ['br', [zlib.brotliDecompress, zlib.constants.BROTLI_OPERATION_FLUSH]],
+  ['zstd', [zlib.zstdDecompress, zlib.constants.ZSTD_e_flush]],
 ])
 
 /**
@@ -37,7 +38,7 @@ export async function readableBody(body: Buffer, encodings: string): Promise<Buf
     const [decode, finishFlush] = decoders.get(name.trim()) ?? []
     if (decode === undefined || finishFlush === undefined || readable.length === 0) continue
     try {
-      readable = await decode(readable, { maxOutputLength: MOST_BYTES, finishFlush })
+      readable = await promisify(decode)(readable, { maxOutputLength: MOST_BYTES, finishFlush })
     } catch (error) {
       return hasErrorCode(error, 'ERR_BUFFER_TOO_LARGE') ? undefined : readable
     }

@@ -1,8 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { access, chmod, constants, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { SoakpError, hasErrorCode } from './errors.ts'
+
+const TEMPORARY = /\.[0-9a-f]{8}\.new$/
+const ABANDONED_AFTER_MS = 60_000
 
 /**
  * Writes a file in place of any other, so that it is whole or as before after a crash: temporary file, fsync, rename,
@@ -65,7 +68,8 @@ async function syncFolder(folder: string): Promise<void> {
 }
 
 /**
- * Makes the data folder with mode 0700, or tightens one of SOAKP's that others can read.
+ * Makes the data folder with mode 0700, or tightens one of SOAKP's that others can read, and clears it of what a killed
+ * process left half written: a copy of the root key must not outlive the original's move.
  * Throws `SOAKP_DATA_DIR`, also for a folder of somebody else: `SOAKP_DATA_DIR=/tmp` must not close /tmp to everybody.
  */
 export async function prepareDataDir(dataDir: string): Promise<void> {
@@ -77,6 +81,7 @@ export async function prepareDataDir(dataDir: string): Promise<void> {
       await chmod(dataDir, 0o700)
     }
     await access(dataDir, constants.R_OK | constants.W_OK | constants.X_OK)
+    await removeAbandoned(dataDir)
   } catch (cause) {
     if (cause instanceof SoakpError) throw cause
     const message = `The data folder ${dataDir} cannot be made or written${reasonOf(cause)}. Give this user the folder, or set SOAKP_DATA_DIR.`
@@ -93,6 +98,14 @@ async function makeFolder(folder: string): Promise<void> {
     if (!hasErrorCode(error, 'ENOENT') || existsSync(dirname(folder))) throw error
     await makeFolder(dirname(folder))
     await makeFolder(folder)
+  }
+}
+
+/** Removes old temporary files; a young one may be another process's that is at work. */
+async function removeAbandoned(dataDir: string): Promise<void> {
+  const names = (await readdir(dataDir)).filter((name) => TEMPORARY.test(name))
+  for (const file of names.map((name) => join(dataDir, name))) {
+    if (Date.now() - (await stat(file)).mtimeMs > ABANDONED_AFTER_MS) await rm(file, { force: true })
   }
 }
 

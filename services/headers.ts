@@ -1,3 +1,4 @@
+import { upstreamMalformed } from './upstream-errors.ts'
 import { words } from './words.ts'
 
 /**
@@ -10,9 +11,9 @@ const REQUEST_HEADERS_KEPT_BACK = new Set([
   ...words('http2-settings host'),
   // Credentials.
   ...words('authorization proxy-authorization proxy-authenticate cookie cookie2 api-key x-api-key'),
-  // Forwarding: what they say is about our own front, and upstreams may believe it.
-  ...words('forwarded via x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto'),
-  ...words('x-forwarded-server x-real-ip x-client-ip x-cluster-client-ip cf-connecting-ip true-client-ip'),
+  // Forwarding, besides every `x-forwarded-` header: they tell of our own front, and upstreams may believe them.
+  ...words('forwarded via x-real-ip x-client-ip x-cluster-client-ip cf-connecting-ip true-client-ip fastly-client-ip'),
+  ...words('fly-client-ip x-azure-clientip x-envoy-external-address x-appengine-user-ip x-original-forwarded-for'),
   ...words('x-original-url x-rewrite-url x-http-method-override x-http-method x-method-override'),
   // Browser context, besides every `sec-` and `access-control-` header.
   ...words('origin referer dnt'),
@@ -45,9 +46,7 @@ export function requestHeaders(raw: readonly string[], credentials: UpstreamCred
   for (let index = 0; index < raw.length; index += 2) {
     const name = raw[index] ?? ''
     const lower = name.toLowerCase()
-    if (REQUEST_HEADERS_KEPT_BACK.has(lower) || lower.startsWith('sec-') || lower.startsWith('access-control-'))
-      continue
-    if (listed?.has(lower) || name.startsWith(':')) continue
+    if (isKeptBack(lower) || listed?.has(lower) || name.startsWith(':')) continue
     if (lower === 'openai-organization' && credentials.organization !== undefined) continue
     if (lower === 'openai-project' && credentials.project !== undefined) continue
     headers.push(name, raw[index + 1] ?? '')
@@ -57,7 +56,16 @@ export function requestHeaders(raw: readonly string[], credentials: UpstreamCred
   return headers
 }
 
-/** Makes the client's response headers from the raw ones of the upstream, as Latin-1, in their order and spelling. */
+const KEPT_BACK_PREFIXES = ['x-forwarded-', 'sec-', 'access-control-']
+
+function isKeptBack(lower: string): boolean {
+  return REQUEST_HEADERS_KEPT_BACK.has(lower) || KEPT_BACK_PREFIXES.some((prefix) => lower.startsWith(prefix))
+}
+
+/**
+ * Makes the client's response headers from the raw ones of the upstream, as Latin-1, in their order and spelling.
+ * Throws `SOAKP_UPSTREAM_MALFORMED` for a transfer coding that nobody asked for: the body would arrive encoded.
+ */
 export function responseHeaders(raw: readonly Buffer[]): string[] {
   const text = raw.map((each) => each.toString('latin1'))
   const listed = connectionListed(text)
@@ -65,8 +73,10 @@ export function responseHeaders(raw: readonly Buffer[]): string[] {
   for (let index = 0; index < text.length; index += 2) {
     const name = text[index] ?? ''
     const lower = name.toLowerCase()
+    const value = text[index + 1] ?? ''
+    if (lower === 'transfer-encoding' && value.toLowerCase() !== 'chunked') throw upstreamMalformed()
     if (RESPONSE_HEADERS_KEPT_BACK.has(lower) || lower.startsWith('access-control-') || listed?.has(lower)) continue
-    headers.push(name, text[index + 1] ?? '')
+    headers.push(name, value)
   }
   return headers
 }
@@ -83,7 +93,9 @@ export function headerValues(headers: readonly string[], name: string): string {
 /** Makes the client's reason phrase of undici's, which reads UTF-8 where Node writes Latin-1: the bytes stay the same. */
 export function reasonPhrase(reason: string): string {
   if (/^[ -~]*$/.test(reason)) return reason
-  return Buffer.from(reason).toString('latin1').replace(/[^\t -~\x80-\xff]/g, '')
+  return Buffer.from(reason)
+    .toString('latin1')
+    .replace(/[^\t -~\x80-\xff]/g, '')
 }
 
 /** Names that a `Connection` header makes hop-by-hop. `content-length` cannot be: that would unframe the message. */

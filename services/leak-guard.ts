@@ -25,7 +25,10 @@ export function createLeakGuard(key: string): LeakGuard {
 
     push(chunk) {
       const bytes = held.length === 0 ? chunk : Buffer.concat([held, chunk])
-      if (bytes.includes(needle)) return undefined
+      if (bytes.includes(needle)) {
+        held = NOTHING
+        return undefined
+      }
       const safe = bytes.length - beginningAtEnd(bytes, needle)
       held = bytes.subarray(safe)
       return bytes.subarray(0, safe)

@@ -23,10 +23,13 @@ export function upstreamError(cause: unknown): SoakpError {
     const message = 'The upstream did not prove its identity: its certificate is not trusted. The key was not sent.'
     return new SoakpError(502, 'SOAKP_UPSTREAM_CERTIFICATE', message, { cause, headers: FINAL })
   }
-  if (isMalformed(code, cause)) {
-    return new SoakpError(502, 'SOAKP_UPSTREAM_MALFORMED', 'The upstream answered with malformed HTTP.', { cause })
-  }
+  if (isMalformed(code, cause)) return upstreamMalformed(cause)
   return new SoakpError(502, 'SOAKP_UPSTREAM_UNREACHABLE', 'The upstream cannot be reached or broke off.', { cause })
+}
+
+/** The upstream's answer cannot be understood. */
+export function upstreamMalformed(cause?: unknown): SoakpError {
+  return new SoakpError(502, 'SOAKP_UPSTREAM_MALFORMED', 'The upstream answered with malformed HTTP.', { cause })
 }
 
 /** The upstream answered 401: that is not the caller's token, which SOAKP has found good. */

@@ -8,8 +8,8 @@ const derive = promisify<string, Buffer, number, { N: number; r: number; p: numb
 
 /** OWASP's first choice for scrypt, about 0.3 s; crypto.argon2 does not exist before Node 24.7. */
 const COSTS = { N: 2 ** 17, r: 8, p: 1 }
-/** Upper bounds on stored parameters, so that a changed file cannot cost minutes or gigabytes. */
-const MOST = { N: 2 ** 20, r: 16, p: 4 }
+/** Upper bounds on stored parameters, so that a changed file cannot cost more than seconds and 256 MiB. */
+const MOST = { N: 2 ** 18, r: 8, p: 4 }
 
 /** Creates the unseal source of a secret string: scrypt (RFC 7914) over the UTF-8 of the NFC form. */
 export function createSecretSource(secret: Secret): UnsealSource {
@@ -21,6 +21,7 @@ export function createSecretSource(secret: Secret): UnsealSource {
       if (
         !isKnown ||
         !within(N, MOST.N) ||
+        N < 2 ||
         !Number.isInteger(Math.log2(N)) ||
         !within(r, MOST.r) ||
         !within(p, MOST.p)
