@@ -69,7 +69,9 @@ test('every command that it names exists', async (t) => {
 
 test('every script that it names exists', async (t) => {
   const { scripts } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { scripts: object }
-  for (const [, name = ''] of readme.matchAll(/npm (?:run )?(start|test|practice|build|bench|docs|soakp|test:long)\b/g)) {
+  for (const [, name = ''] of readme.matchAll(
+    /npm (?:run )?(start|test|practice|build|bench|docs|soakp|test:long)\b/g,
+  )) {
     t.ok(name in scripts, name)
   }
 })

@@ -17,7 +17,7 @@ const MOST_EVENTS = 120
 /** Keys that were not touched since the last kill are sampled; at the end all are checked. */
 const SAMPLE = 10
 /** A first start changes its data folder about this often. */
-const MOST_CHANGES = 60
+const MOST_CHANGES = 45
 
 /**
  * Kills SOAKP `kills` times while it saves, mints, revokes, replaces and deletes, starts it again each time and asserts

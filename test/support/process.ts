@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -102,14 +102,9 @@ export async function startServer(
   return { ...running, dataDir, address, port: Number(port), admin }
 }
 
-/** Tells whether a process still runs. */
-export function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
+/** Gives the reason to skip a test when a program is missing, else false. */
+export function needs(program: string): string | false {
+  return spawnSync(program, ['--version']).status === 0 ? false : `needs ${program}`
 }
 
 function killGroup(pid: number): void {

@@ -87,6 +87,7 @@ export async function startSoakp(
     configuration,
     ...(logs && { logStream: { write: (line) => void logs.push(line) } }),
   })
+  await app.claimDataFolder()
   await app.listen({ host: configuration.host, port: configuration.port })
   t.teardown(() => app.close())
   const { port } = app.server.address() as AddressInfo

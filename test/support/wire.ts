@@ -61,9 +61,9 @@ export async function eventually(what: string, isTrue: () => boolean, deadlineMs
   }
 }
 
-/** Opens a connection to SOAKP, over TLS where that is on. */
-export async function openWire(t: Test, { port, authority }: TestSoakp): Promise<Wire> {
-  const address = { port, host: '127.0.0.1' }
+/** Opens a connection to SOAKP, over TLS where that is on; a half-open one stays when SOAKP has ended its side. */
+export async function openWire(t: Test, { port, authority }: TestSoakp, allowHalfOpen = false): Promise<Wire> {
+  const address = { port, host: '127.0.0.1', allowHalfOpen }
   const socket =
     authority === undefined ? connect(address) : connectSecurely({ ...address, ca: authority, servername: 'localhost' })
   t.teardown(() => socket.destroy())
@@ -87,6 +87,19 @@ export async function exchange(t: Test, soakp: TestSoakp, lines: readonly string
   const wire = await openWire(t, soakp)
   wire.write(requestText([...lines, 'Connection: close'], body))
   return wire.over()
+}
+
+/** Sends one request with a token on a connection of its own, which stays open. */
+export async function send(
+  t: Test,
+  soakp: TestSoakp,
+  token: string,
+  lines: readonly string[],
+  body = '',
+): Promise<Wire> {
+  const wire = await openWire(t, soakp)
+  wire.write(requestText([...lines, `Authorization: Bearer ${token}`], body))
+  return wire
 }
 
 /** Starts a raw upstream, which ends with the test. */
