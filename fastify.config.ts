@@ -124,9 +124,17 @@ function serverOptions({ configuration, logStream }: SoakpOptions): FastifyServe
       maxParamLength: 200,
     },
   } as const
-  const http = { headersTimeout: 15_000, maxHeaderSize: 16_384, insecureHTTPParser: false, noDelay: true }
+  const http = {
+    headersTimeout: 15_000,
+    maxHeaderSize: 16_384,
+    insecureHTTPParser: false,
+    noDelay: true,
+    // A client that vanished without a word is noticed, and its calls end.
+    keepAlive: true,
+    keepAliveInitialDelay: 30_000,
+  }
   if (settings.mode === 'off') return { ...options, http } as FastifyServerOptions
-  return { ...options, https: http } as FastifyServerOptions
+  return { ...options, https: { ...http, handshakeTimeout: 15_000 } } as FastifyServerOptions
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {

@@ -33,7 +33,8 @@ function command(words: string): string {
 /** Returns a path as it is shortest from here. */
 export function shortPath(path: string): string {
   const fromHere = relative(process.cwd(), path)
-  return fromHere !== '' && !fromHere.startsWith('..') ? fromHere : path
+  // From the root folder, where systemd starts its services, a relative path would only look wrong.
+  return fromHere !== '' && !fromHere.startsWith('..') && process.cwd() !== '/' ? fromHere : path
 }
 
 /** Quotes a word for a POSIX shell if it needs that. */

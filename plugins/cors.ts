@@ -22,7 +22,9 @@ export interface BrowserAccess {
 /** Provides the hooks for requests from browsers. */
 async function cors(app: FastifyInstance, { configuration }: SoakpOptions): Promise<void> {
   const { now, store } = app.unsealed
-  const origins = createOrigins(store, configuration.allowedOrigins, isLoopbackHost(configuration.host), now)
+  // Behind a proxy, loopback is where everybody's requests come from.
+  const isLocal = isLoopbackHost(configuration.host) && configuration.trustedProxies.length === 0
+  const origins = createOrigins(store, configuration.allowedOrigins, isLocal, now)
 
   app.decorate('browserAccess', {
     async answerCors({ method, headers }, reply) {

@@ -13,17 +13,17 @@ async function drain(app: FastifyInstance, { configuration }: SoakpOptions): Pro
   // Node counts a connection as idle only after its first request, and knows none that is still in its handshake.
   const sockets = remember(server, 'connection')
   const unused = server instanceof SecureServer ? remember(server, 'secureConnection') : remember(server, 'connection')
-  server.on('request', ({ socket }) => unused.delete(socket))
+  app.addHook('onRequest', (request, _reply, done) => {
+    unused.delete(request.raw.socket)
+    done()
+  })
 
   app.addHook('preClose', async () => {
     const idle = setInterval(() => {
       server.closeIdleConnections()
       destroyAll(unused)
     }, IDLE_CHECK_MS)
-    const deadline = setTimeout(() => {
-      server.closeAllConnections()
-      destroyAll(sockets)
-    }, configuration.drainMs)
+    const deadline = setTimeout(() => destroyAll(sockets), configuration.drainMs)
     server.once('close', () => {
       clearInterval(idle)
       clearTimeout(deadline)

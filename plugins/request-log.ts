@@ -34,7 +34,9 @@ export function logEnd(
   { raw, elapsedTime }: FastifyReply,
 ): void {
   const duration_ms = Math.round(elapsedTime)
-  log.info({ method, route: routeOptions.url, status: raw.statusCode, duration_ms, ...logFields }, 'request ended')
+  // A client that left before the head got no status.
+  const status = raw.headersSent ? raw.statusCode : undefined
+  log.info({ method, route: routeOptions.url, status, duration_ms, ...logFields }, 'request ended')
 }
 
 export default fp(requestLog, { name: 'request-log', fastify: '5.x' })

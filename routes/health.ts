@@ -8,9 +8,13 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
   const { store } = app.unsealed
   const schema = (summary: string) => ({ ...describe('health', undefined, summary), response: { 200: StatusAnswer } })
 
-  app.get('/health', { exposeHeadRoute: true, schema: schema('Is the process alive?') }, async () => ({ status: 'ok' }))
+  app.get(
+    '/health',
+    { exposeHeadRoute: true, logLevel: 'warn', schema: schema('Is the process alive?') },
+    async () => ({ status: 'ok' }),
+  )
 
-  app.get('/ready', { exposeHeadRoute: true, schema: schema('Can it serve?') }, async () => {
+  app.get('/ready', { exposeHeadRoute: true, logLevel: 'warn', schema: schema('Can it serve?') }, async () => {
     try {
       store.ping()
       return { status: 'ready' }

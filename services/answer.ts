@@ -1,9 +1,9 @@
 import type { Dispatcher } from 'undici'
 import { readableBody } from './content-encoding.ts'
-import { headerValues, reasonPhrase, responseHeaders } from './headers.ts'
+import { hasUnknownCoding, headerValues, reasonPhrase, responseHeaders } from './headers.ts'
 import type { LeakGuard } from './leak-guard.ts'
 import type { RelayCall, RelayOutcome } from './relay.ts'
-import { keyLeaked, keyRefused, tokenEnded, upstreamError } from './upstream-errors.ts'
+import { keyLeaked, keyRefused, tokenEnded, upstreamError, upstreamMalformed } from './upstream-errors.ts'
 
 /** Error answers up to this size are read whole and searched for the key before their head is passed on. */
 const ERROR_BYTES = 65_536
@@ -32,11 +32,10 @@ export function createAnswer(call: RelayCall, guard: LeakGuard): Answer {
   let resume: () => void = () => {}
   let held: { head: Head; chunks: Buffer[]; bytes: number } | undefined
   let status: number | undefined
-  let isFramed = false
   let bytes = 0
   let isOver = false
 
-  // The response of a pipelined request has no connection, and so no `close`, while an earlier one is written.
+  // While an earlier one is written, the response of a pipelined request has no connection and, before Node 24, no `close`.
   request.socket.setMaxListeners(0).once('close', onClose)
   response.once('close', onClose)
   response.on('drain', onDrain)
@@ -59,9 +58,7 @@ export function createAnswer(call: RelayCall, guard: LeakGuard): Answer {
     if (how === 'complete') return
     abort?.()
     if (status === undefined) call.beforeHead()
-    // What has come goes out first, where the client can see without our closing badly that it is not whole.
-    if (how === 'cut' && isFramed) response.socket?.destroySoon()
-    else response.destroy()
+    response.destroy()
   }
 
   /** Gives the client a clean error while nothing has been written; later the answer can only be cut. */
@@ -85,7 +82,6 @@ export function createAnswer(call: RelayCall, guard: LeakGuard): Answer {
   function writeHead(head: Head): void {
     response.writeHead(head.status, head.reason, [...head.headers, ...call.answerHeaders])
     status = head.status
-    isFramed = response.chunkedEncoding || headerValues(head.headers, 'content-length') !== ''
     call.beforeHead()
     // The first bytes of the body often come in the same packet; the head of a stream must not wait for them longer.
     queueMicrotask(flushHead)
@@ -145,6 +141,7 @@ export function createAnswer(call: RelayCall, guard: LeakGuard): Answer {
       resume = resumeUpstream
       const head = { status: code, reason: reasonPhrase(reason), headers: responseHeaders(raw) }
       if (code === 401) fail(keyRefused())
+      else if (hasUnknownCoding(raw)) fail(upstreamMalformed())
       else if (raw.some((each) => guard.isIn(each)) || guard.isIn(Buffer.from(reason))) fail(keyLeaked())
       else if (code >= 400 && !isPlainStream(head.headers)) held = { head, chunks: [], bytes: 0 }
       else writeHead(head)

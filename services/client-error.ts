@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 
 /** Answers what Node's HTTP parser refused, in the envelope that every error has, and closes the connection. */
 export function answerClientError(error: Error & { code?: string }, socket: Socket): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
+  if (!socket.writable || error.code === 'ECONNRESET' || hasBegunToAnswer(socket)) {
     socket.destroy()
     return
   }
@@ -17,7 +17,19 @@ export function answerClientError(error: Error & { code?: string }, socket: Sock
     'x-should-retry: false',
     'connection: close',
   ]
+  // A client that keeps its side open must not keep the calls of this connection running.
+  setTimeout(() => socket.destroy(), LINGER_MS).unref()
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+}
+
+/** Time that a client gets to read why its connection ends. */
+const LINGER_MS = 500
+
+/** Where an answer has begun, more bytes would become part of it. Node's own handler looks at the same property. */
+function hasBegunToAnswer(
+  socket: Socket & { readonly _httpMessage?: { readonly headersSent: boolean } | null },
+): boolean {
+  return socket._httpMessage?.headersSent === true
 }
 
 function answerTo(code: string | undefined): [string, string] {

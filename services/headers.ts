@@ -1,4 +1,3 @@
-import { upstreamMalformed } from './upstream-errors.ts'
 import { words } from './words.ts'
 
 /**
@@ -62,10 +61,7 @@ function isKeptBack(lower: string): boolean {
   return REQUEST_HEADERS_KEPT_BACK.has(lower) || KEPT_BACK_PREFIXES.some((prefix) => lower.startsWith(prefix))
 }
 
-/**
- * Makes the client's response headers from the raw ones of the upstream, as Latin-1, in their order and spelling.
- * Throws `SOAKP_UPSTREAM_MALFORMED` for a transfer coding that nobody asked for: the body would arrive encoded.
- */
+/** Makes the client's response headers from the raw ones of the upstream, as Latin-1, in their order and spelling. */
 export function responseHeaders(raw: readonly Buffer[]): string[] {
   const text = raw.map((each) => each.toString('latin1'))
   const listed = connectionListed(text)
@@ -73,12 +69,19 @@ export function responseHeaders(raw: readonly Buffer[]): string[] {
   for (let index = 0; index < text.length; index += 2) {
     const name = text[index] ?? ''
     const lower = name.toLowerCase()
-    const value = text[index + 1] ?? ''
-    if (lower === 'transfer-encoding' && value.toLowerCase() !== 'chunked') throw upstreamMalformed()
     if (RESPONSE_HEADERS_KEPT_BACK.has(lower) || lower.startsWith('access-control-') || listed?.has(lower)) continue
-    headers.push(name, value)
+    headers.push(name, text[index + 1] ?? '')
   }
   return headers
+}
+
+/** Tells whether raw headers name a transfer coding but chunked: nobody asked for it, and nobody here would undo it. */
+export function hasUnknownCoding(raw: readonly Buffer[]): boolean {
+  return raw.some((name, index) => {
+    if (index % 2 !== 0 || name.length !== 17 || name.toString('latin1').toLowerCase() !== 'transfer-encoding')
+      return false
+    return raw[index + 1]?.toString('latin1').toLowerCase() !== 'chunked'
+  })
 }
 
 /** Returns the values of a header in a flat list of names and values, joined by commas; `name` is in lower case. */
