@@ -134,7 +134,16 @@ function serverOptions({ configuration, logStream }: SoakpOptions): FastifyServe
     keepAliveInitialDelay: 30_000,
   }
   if (settings.mode === 'off') return { ...options, http } as FastifyServerOptions
-  return { ...options, https: { ...http, handshakeTimeout: 15_000 } } as FastifyServerOptions
+  const https = {
+    ...http,
+    handshakeTimeout: 15_000,
+    allowHTTP1: true,
+    // Where HTTP/2 is spoken too, Fastify does not pass these on.
+    keepAliveTimeout: options.keepAliveTimeout,
+    requestTimeout: options.requestTimeout,
+    settings: { maxConcurrentStreams: 256, enableConnectProtocol: false },
+  }
+  return { ...options, http2: true, https } as unknown as FastifyServerOptions
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {

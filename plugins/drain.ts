@@ -1,29 +1,45 @@
-import { Server as SecureServer } from 'node:https'
 import type { Socket } from 'node:net'
+import { Server as SecureServer } from 'node:tls'
+import type { TLSSocket } from 'node:tls'
 import fp from 'fastify-plugin'
 import type { FastifyInstance } from 'fastify'
 import type { SoakpOptions } from '../services/options.ts'
 
-/** Node closes idle connections once; those that become idle while the last calls end would be waited for. */
+/** Connections that become idle while the last calls end are looked for this often. */
 const IDLE_CHECK_MS = 50
 
 /** Lets running calls end when SOAKP closes, for a stated time, and then ends them. */
 async function drain(app: FastifyInstance, { configuration }: SoakpOptions): Promise<void> {
   const { server } = app
-  // Node counts a connection as idle only after its first request, and knows none that is still in its handshake.
-  const sockets = remember(server, 'connection')
-  const unused = server instanceof SecureServer ? remember(server, 'secureConnection') : remember(server, 'connection')
-  app.addHook('onRequest', (request, _reply, done) => {
-    unused.delete(request.raw.socket)
+  const sockets = new Set<Socket>()
+  // HTTP/1 connections that are through their handshake, and their requests under way. Node knows as idle only those
+  // that have had a request, and where HTTP/2 is spoken too, none. Sessions of HTTP/2 are closed by Fastify.
+  const busy = new Map<Socket, number>()
+
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  server.on(server instanceof SecureServer ? 'secureConnection' : 'connection', (socket: Socket | TLSSocket) => {
+    if ('alpnProtocol' in socket && socket.alpnProtocol === 'h2') return
+    busy.set(socket, 0)
+    socket.once('close', () => busy.delete(socket))
+  })
+
+  app.addHook('onRequest', (request, reply, done) => {
+    const { socket } = request.raw
+    count(busy, socket, 1)
+    reply.raw.once('close', () => count(busy, socket, -1))
     done()
   })
 
   app.addHook('preClose', async () => {
     const idle = setInterval(() => {
-      server.closeIdleConnections()
-      destroyAll(unused)
+      for (const [socket, requests] of busy) if (requests === 0) socket.destroy()
     }, IDLE_CHECK_MS)
-    const deadline = setTimeout(() => destroyAll(sockets), configuration.drainMs)
+    const deadline = setTimeout(() => {
+      for (const socket of sockets) socket.destroy()
+    }, configuration.drainMs)
     server.once('close', () => {
       clearInterval(idle)
       clearTimeout(deadline)
@@ -32,18 +48,9 @@ async function drain(app: FastifyInstance, { configuration }: SoakpOptions): Pro
   })
 }
 
-/** Knows the open connections that were announced by an event. */
-function remember(server: FastifyInstance['server'], event: 'connection' | 'secureConnection'): Set<Socket> {
-  const sockets = new Set<Socket>()
-  server.on(event, (socket: Socket) => {
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
-  })
-  return sockets
-}
-
-function destroyAll(sockets: ReadonlySet<Socket>): void {
-  for (const socket of sockets) socket.destroy()
+function count(busy: Map<Socket, number>, socket: Socket, change: number): void {
+  const requests = busy.get(socket)
+  if (requests !== undefined) busy.set(socket, requests + change)
 }
 
 export default fp(drain, { name: 'drain', fastify: '5.x' })

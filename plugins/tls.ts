@@ -28,8 +28,8 @@ interface Material {
 async function tls(app: FastifyInstance, { configuration }: SoakpOptions): Promise<void> {
   const { server } = app
   const { tls: settings } = configuration
-  if (!(server instanceof Server) || settings.mode === 'off') return
-  const httpsServer: Server = server
+  if (settings.mode === 'off') return
+  const httpsServer = server as unknown as Server
 
   const load = () =>
     settings.mode === 'files' ? loadFiles(settings) : issueLocal(app, configuration.dataDir, configuration.host)

@@ -1,6 +1,7 @@
 import type { Dispatcher } from 'undici'
 import { readableBody } from './content-encoding.ts'
 import { hasUnknownCoding, headerValues, reasonPhrase, responseHeaders } from './headers.ts'
+import { cutAnswer, writeHead as writeHeadTo } from './http2.ts'
 import type { LeakGuard } from './leak-guard.ts'
 import type { RelayCall, RelayOutcome } from './relay.ts'
 import { keyLeaked, keyRefused, tokenEnded, upstreamError, upstreamMalformed } from './upstream-errors.ts'
@@ -58,7 +59,7 @@ export function createAnswer(call: RelayCall, guard: LeakGuard): Answer {
     if (how === 'complete') return
     abort?.()
     if (status === undefined) call.beforeHead()
-    response.destroy()
+    cutAnswer(response)
   }
 
   /** Gives the client a clean error while nothing has been written; later the answer can only be cut. */
@@ -80,7 +81,7 @@ export function createAnswer(call: RelayCall, guard: LeakGuard): Answer {
   }
 
   function writeHead(head: Head): void {
-    response.writeHead(head.status, head.reason, [...head.headers, ...call.answerHeaders])
+    writeHeadTo(response, head.status, head.reason, [...head.headers, ...call.answerHeaders])
     status = head.status
     call.beforeHead()
     // The first bytes of the body often come in the same packet; the head of a stream must not wait for them longer.

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { SoakpError } from './errors.ts'
+import { isHttp2 } from './http2.ts'
 
 /** What of a request the gate looks at. */
 export type GateRequest = Pick<IncomingMessage, 'url' | 'method' | 'httpVersion' | 'rawHeaders'>
@@ -10,21 +11,22 @@ export type GateRequest = Pick<IncomingMessage, 'url' | 'method' | 'httpVersion'
  */
 export function assertUnambiguous(request: GateRequest): void {
   const { url = '', httpVersion, rawHeaders } = request
-  if (httpVersion !== '1.1' && httpVersion !== '1.0') {
-    throw new SoakpError(505, 'SOAKP_HTTP_VERSION', 'SOAKP speaks HTTP/1.1.')
+  if (httpVersion !== '1.1' && httpVersion !== '1.0' && !isHttp2(request)) {
+    throw new SoakpError(505, 'SOAKP_HTTP_VERSION', 'SOAKP speaks HTTP/1.1, and over TLS HTTP/2.')
   }
   if (!url.startsWith('/') && !(url === '*' && request.method === 'OPTIONS')) {
     throw ambiguous('the request target must be a path (RFC 9112 section 3.2.1)')
   }
-  let hosts = 0
+  const hosts: (string | undefined)[] = []
   let authorizations = 0
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index]?.toLowerCase()
-    if (name === 'host') hosts += 1
+    if (name === 'host' || name === ':authority') hosts.push(rawHeaders[index + 1]?.toLowerCase())
     else if (name === 'authorization') authorizations += 1
     else if (name === 'transfer-encoding') assertChunked(httpVersion, rawHeaders[index + 1] ?? '')
   }
-  if (hosts !== 1 && !(hosts === 0 && httpVersion === '1.0')) throw ambiguous('there must be one Host header')
+  const isHostClear = isHttp2(request) ? new Set(hosts).size === 1 : hosts.length === 1
+  if (!isHostClear && !(hosts.length === 0 && httpVersion === '1.0')) throw ambiguous('there must be one host')
   if (authorizations > 1) throw ambiguous('there must be at most one Authorization header')
 }
 

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { hasBody } from './http2.ts'
 
 /** Bodies up to this size are read first: one write, and half the cost of a stream. */
 const SMALL_BYTES = 65_536
@@ -8,8 +9,8 @@ const SMALL_BYTES = 65_536
  * iterator that reads as fast as the upstream takes. Throws when the client leaves while a small body is read.
  */
 export async function readBody(request: IncomingMessage): Promise<Buffer | AsyncIterable<Buffer> | null> {
+  if (!hasBody(request)) return null
   const length = request.headers['content-length']
-  if (length === undefined && request.headers['transfer-encoding'] === undefined) return null
   if (length === undefined || Number(length) > SMALL_BYTES) return readChunks(request)
   const parts: Buffer[] = []
   for await (const chunk of iterate(request)) parts.push(chunk)

@@ -1,0 +1,43 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Http2ServerRequest, Http2ServerResponse, constants } from 'node:http2'
+
+/** Tells whether a request came as a stream of HTTP/2, and not with that version written on an HTTP/1 socket. */
+export function isHttp2(request: unknown): request is Http2ServerRequest {
+  return request instanceof Http2ServerRequest
+}
+
+/** Tells whether a request may have a body (RFC 9112 section 6.3, RFC 9113 section 8.1). */
+export function hasBody(request: IncomingMessage): boolean {
+  if (request.headers['content-length'] !== undefined) return true
+  return isHttp2(request) ? !request.stream.endAfterHeaders : request.headers['transfer-encoding'] !== undefined
+}
+
+/** Writes the head of an answer; `headers` is a flat list of names and values. HTTP/2 has no reason phrase. */
+export function writeHead(response: ServerResponse, status: number, reason: string, headers: string[]): void {
+  if (!isHttp2Response(response)) {
+    response.writeHead(status, reason, headers)
+    return
+  }
+  // Its writeHead keeps only the last of several headers of a name.
+  const grouped = new Map<string, string[]>()
+  for (let index = 0; index < headers.length; index += 2) {
+    const name = (headers[index] ?? '').toLowerCase()
+    grouped.set(name, [...(grouped.get(name) ?? []), headers[index + 1] ?? ''])
+  }
+  response.writeHead(
+    status,
+    Object.fromEntries(
+      [...grouped].map(([name, [first = '', ...more]]) => [name, more.length === 0 ? first : [first, ...more]]),
+    ),
+  )
+}
+
+/** Ends an answer so that the client sees that it is not whole. */
+export function cutAnswer(response: ServerResponse): void {
+  if (isHttp2Response(response)) response.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+  else response.destroy()
+}
+
+function isHttp2Response(response: unknown): response is Http2ServerResponse {
+  return response instanceof Http2ServerResponse
+}
