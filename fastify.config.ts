@@ -14,6 +14,7 @@ import limits from './plugins/limits.ts'
 import ownAnswers from './plugins/own-answers.ts'
 import proxy from './plugins/proxy.ts'
 import requestLog from './plugins/request-log.ts'
+import sockets from './plugins/sockets.ts'
 import tls from './plugins/tls.ts'
 import vault from './plugins/vault.ts'
 import admin from './routes/admin.ts'
@@ -44,6 +45,7 @@ async function soakp(app: FastifyInstance, options: SoakpOptions): Promise<void>
   await app.register(cors, options)
   await app.register(docs)
   await app.register(tls, options)
+  await app.register(sockets, options)
   await app.register(proxy, options)
 
   await app.register(

@@ -4,6 +4,7 @@ import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { SoakpOptions } from '../services/options.ts'
 import { SoakpError } from '../services/errors.ts'
+import { parseSubprotocols } from '../services/subprotocols.ts'
 import { createTokens } from '../services/tokens.ts'
 import type { AuthenticatedToken, Tokens } from '../services/tokens.ts'
 
@@ -62,7 +63,7 @@ async function auth(app: FastifyInstance, { configuration, processCredential }: 
   app.decorate('tokens', tokens)
   app.decorate('authentication', {
     async requireToken(request) {
-      request.token = tokens.authenticate(credentialOf(request, 'bearer') ?? '')
+      request.token = tokens.authenticate(credentialOf(request, 'bearer') ?? subprotocolToken(request) ?? '')
       const { key_id, token_id } = request.token.grant
       Object.assign(request.logFields, { token: token_id, key: key_id })
     },
@@ -102,6 +103,12 @@ function credentialOf({ headers }: FastifyRequest, scheme: string): string | und
 function areEqual(one: string, other: string): boolean {
   const hash = (text: string) => createHash('sha256').update(text).digest()
   return timingSafeEqual(hash(one), hash(other))
+}
+
+/** Browsers cannot set headers on a WebSocket. */
+function subprotocolToken({ headers }: FastifyRequest): string | undefined {
+  if (headers.upgrade?.toLowerCase() !== 'websocket') return undefined
+  return parseSubprotocols(headers['sec-websocket-protocol']).token
 }
 
 function decodeBasic(credential: string | undefined): string {

@@ -9,6 +9,8 @@ import { requestHeaders } from '../services/headers.ts'
 import { describeError } from '../services/log-fields.ts'
 import { assertAllowed } from '../services/policy.ts'
 import { relay } from '../services/relay.ts'
+import { parseSubprotocols } from '../services/subprotocols.ts'
+import type { OpenedKey } from '../services/vault.ts'
 
 /** `/v1/x` and, for users of the 2023 soakp, `/openai/x` go to the key's base URL + `/x`. */
 const PREFIXES = ['/v1', '/openai']
@@ -52,22 +54,44 @@ async function admit(app: FastifyInstance, request: FastifyRequest, prefix: stri
 }
 
 async function pass(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply, prefix: string): Promise<void> {
-  const { dispatcher, liveCalls, vault } = app.unsealed
   const token = request.authenticatedToken()
   const { grant } = token
   app.limits.assertParallel(token)
-  const { key, organization, project } = vault.open({ ...grant, id: grant.key_id })
-  const upstream = new URL(grant.base_url)
+  const opened = app.unsealed.vault.open({ ...grant, id: grant.key_id })
+  const { origin, pathname } = new URL(grant.base_url)
+  const upstream = { origin, path: pathname + targetAfter(request, prefix) }
+  try {
+    if (app.sockets.isUpgrade(request)) await passSocket(app, request, reply, opened, upstream)
+    else await passCall(app, request, reply, opened, upstream)
+  } catch (error) {
+    if (error instanceof SoakpError && error.code === 'SOAKP_UPSTREAM_REFUSED_KEY') {
+      request.log.error({ key: grant.key_id }, 'the upstream refuses this key: replace it (soakp keys replace)')
+    }
+    throw error
+  }
+}
+
+/** Where a call goes: the upstream's origin, and its path and query byte for byte. */
+interface UpstreamTarget {
+  readonly origin: string
+  readonly path: string
+}
+
+async function passCall(
+  app: FastifyInstance,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { key, organization, project }: OpenedKey,
+  upstream: UpstreamTarget,
+): Promise<void> {
+  const { dispatcher, liveCalls } = app.unsealed
+  const { grant } = request.authenticatedToken()
+  const authorization = `Bearer ${key.reveal()}`
   const call = relay(dispatcher, {
+    ...upstream,
     request: request.raw,
     response: reply.raw,
-    origin: upstream.origin,
-    path: upstream.pathname + targetAfter(request, prefix),
-    headers: requestHeaders(request.raw.rawHeaders, {
-      authorization: `Bearer ${key.reveal()}`,
-      organization,
-      project,
-    }),
+    headers: requestHeaders(request.raw.rawHeaders, { authorization, organization, project }),
     answerHeaders: Object.entries(reply.getHeaders()).flatMap(([name, value]) => [name, String(value)]),
     key: key.reveal(),
     beforeHead() {
@@ -80,14 +104,35 @@ async function pass(app: FastifyInstance, request: FastifyRequest, reply: Fastif
     const { end, bytes, cause } = await call.outcome
     Object.assign(request.logFields, { end, bytes }, cause !== undefined && { error: describeError(cause) })
     logEnd(request, reply)
-  } catch (error) {
-    if (error instanceof SoakpError && error.code === 'SOAKP_UPSTREAM_REFUSED_KEY') {
-      request.log.error({ key: grant.key_id }, 'the upstream refuses this key: replace it (soakp keys replace)')
-    }
-    throw error
   } finally {
     leave()
   }
+}
+
+/** A browser names organization and project by subprotocols; those that were saved with the key win here, too. */
+async function passSocket(
+  app: FastifyInstance,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { key, ...account }: OpenedKey,
+  { origin, path }: UpstreamTarget,
+): Promise<void> {
+  const { grant } = request.authenticatedToken()
+  const named = parseSubprotocols(request.headers['sec-websocket-protocol'])
+  const headers = requestHeaders(request.raw.rawHeaders, {
+    authorization: `Bearer ${key.reveal()}`,
+    organization: account.organization ?? named.organization,
+    project: account.project ?? named.project,
+  })
+  await app.sockets.pass(request, reply, {
+    url: origin.replace(/^http/, 'ws') + path,
+    protocols: named.offered,
+    headers,
+    connect: app.unsealed.connectTo(origin),
+    key: key.reveal(),
+    tokenId: grant.token_id,
+    keyId: grant.key_id,
+  })
 }
 
 /** Returns what follows the prefix in the request target, byte for byte. */
@@ -99,4 +144,8 @@ function targetAfter({ raw }: FastifyRequest, prefix: string): string {
   throw new SoakpError(404, 'SOAKP_NOT_FOUND', `Write the beginning of the path as it is: ${prefix}/`)
 }
 
-export default fp(proxy, { name: 'proxy', fastify: '5.x', dependencies: ['vault', 'auth', 'limits', 'cors'] })
+export default fp(proxy, {
+  name: 'proxy',
+  fastify: '5.x',
+  dependencies: ['vault', 'auth', 'limits', 'cors', 'sockets'],
+})

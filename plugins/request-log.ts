@@ -11,6 +11,9 @@ export interface LogFields {
   /** How a call that was passed on ended, and how many bytes of the answer were written. */
   end?: string
   bytes?: number
+  /** Messages passed on by a WebSocket, both ways, and the close code that ended it. */
+  messages?: number
+  close_code?: number
   /** Why a call was cut. */
   error?: LoggedError
 }

@@ -1,6 +1,6 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { Server } from 'node:https'
+import type { Server } from 'node:https'
 import { hostname, networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import fp from 'fastify-plugin'

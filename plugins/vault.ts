@@ -6,8 +6,9 @@ import { createAdmin } from '../services/admin.ts'
 import type { Admin } from '../services/admin.ts'
 import { createCipher } from '../services/cipher.ts'
 import { createDailyCounts } from '../services/daily-counts.ts'
+import type { ConnectOptions } from '../services/dispatcher.ts'
 import type { DailyCounts } from '../services/daily-counts.ts'
-import { createDispatcher } from '../services/dispatcher.ts'
+import { createConnectOptions, createDispatcher } from '../services/dispatcher.ts'
 import { prepareDataDir } from '../services/files.ts'
 import { checkKey } from '../services/key-check.ts'
 import type { KeyCheck } from '../services/key-check.ts'
@@ -36,6 +37,8 @@ export interface Unsealed {
   /** The admin credential, if this start made it. */
   readonly newAdminCredential: Secret | undefined
   readonly dispatcher: Dispatcher
+  /** How to connect to an upstream's origin otherwise than by the dispatcher. */
+  readonly connectTo: (origin: string) => ConnectOptions
   /** Asks a key's upstream whether it takes the key. */
   readonly checkKey: (key: Awaited<ReturnType<Vault['openById']>>) => Promise<KeyCheck>
   readonly liveCalls: LiveCalls
@@ -56,7 +59,8 @@ async function unseal(app: FastifyInstance, { configuration }: SoakpOptions): Pr
   const secrets = createOwnSecrets(store, cipher)
   const admin = createAdmin(secrets, configuration.adminUser, configuration.adminToken)
   const { upstream, privateUpstreams } = configuration
-  const dispatcher = createDispatcher({ ...configuration, certificates: configuration.upstreamCertificates })
+  const upstreams = { ...configuration, certificates: configuration.upstreamCertificates }
+  const dispatcher = createDispatcher(upstreams)
   const dailyCounts = createDailyCounts(store, now)
 
   app.decorate('unsealed', {
@@ -67,6 +71,7 @@ async function unseal(app: FastifyInstance, { configuration }: SoakpOptions): Pr
     admin,
     newAdminCredential: await admin.prepare(),
     dispatcher,
+    connectTo: createConnectOptions(upstreams),
     checkKey: (key) => checkKey(dispatcher, key),
     liveCalls: createLiveCalls(),
     dailyCounts,

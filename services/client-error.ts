@@ -29,7 +29,7 @@ const LINGER_MS = 500
 function hasBegunToAnswer(
   socket: Socket & { readonly _httpMessage?: { readonly headersSent: boolean } | null },
 ): boolean {
-  return socket._httpMessage?.headersSent === true
+  return socket._httpMessage?.headersSent === true // oxlint-disable-line no-underscore-dangle
 }
 
 function answerTo(code: string | undefined): [string, string] {

@@ -45,6 +45,8 @@ export interface Configuration {
   readonly upstreamAnswerMs: number
   readonly upstreamIdleMs: number
   readonly upstreamConnections: number
+  readonly socketMessageBytes: number
+  readonly socketHeartbeatMs: number
   readonly drainMs: number
   readonly logLevel: string
 }
@@ -99,6 +101,8 @@ export function readConfiguration(
     upstreamAnswerMs: whole(reader, 'SOAKP_UPSTREAM_ANSWER_SECONDS', 1, 86_400) * 1_000,
     upstreamIdleMs: whole(reader, 'SOAKP_UPSTREAM_IDLE_SECONDS', 1, 86_400) * 1_000,
     upstreamConnections: whole(reader, 'SOAKP_UPSTREAM_CONNECTIONS', 1, 65_535),
+    socketMessageBytes: whole(reader, 'SOAKP_SOCKET_MESSAGE_BYTES', 1_024, 1_073_741_824),
+    socketHeartbeatMs: whole(reader, 'SOAKP_SOCKET_HEARTBEAT_SECONDS', 1, 3_600) * 1_000,
     drainMs: whole(reader, 'SOAKP_DRAIN_SECONDS', 0, 3_600) * 1_000,
     logLevel: choice(reader, 'SOAKP_LOG_LEVEL', LOG_LEVELS),
   }

@@ -32,13 +32,10 @@ export type AddressLookup = (
  * to resolve to a private address is refused then.
  */
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { certificates, privateUpstreams, lookup = systemLookup } = options
-  const roots = certificates === undefined ? undefined : [...tls.getCACertificates(), certificates]
-
+  const connectTo = createConnectOptions(options)
   return new Agent({
     factory(origin) {
       const url = String(origin)
-      assertStillAllowed(url, privateUpstreams)
       return new Pool(url, {
         connections: options.upstreamConnections,
         pipelining: 1,
@@ -47,16 +44,35 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         bodyTimeout: options.upstreamIdleMs,
         maxHeaderSize: 65_536,
         strictContentLength: true,
-        connect: {
-          timeout: options.upstreamConnectMs,
-          rejectUnauthorized: true,
-          minVersion: 'TLSv1.2',
-          lookup: guardLookup(lookup, new URL(url).hostname, privateUpstreams.includes(url)),
-          ...(roots !== undefined && { ca: roots }),
-        },
+        connect: connectTo(url),
       })
     },
   })
+}
+
+/** How a connection to one origin is made, for undici and for `ws`. */
+export interface ConnectOptions {
+  readonly timeout: number
+  readonly rejectUnauthorized: true
+  readonly minVersion: 'TLSv1.2'
+  readonly lookup: ReturnType<typeof guardLookup>
+  readonly ca?: string[]
+}
+
+/** Creates the function that tells how to connect to an origin. Throws `SOAKP_UPSTREAM_ADDRESS` where it must not be. */
+export function createConnectOptions(options: DispatcherOptions): (origin: string) => ConnectOptions {
+  const { certificates, privateUpstreams, lookup = systemLookup } = options
+  const ca = certificates === undefined ? undefined : [...tls.getCACertificates(), certificates]
+  return (origin) => {
+    assertStillAllowed(origin, privateUpstreams)
+    return {
+      timeout: options.upstreamConnectMs,
+      rejectUnauthorized: true,
+      minVersion: 'TLSv1.2',
+      lookup: guardLookup(lookup, new URL(origin).hostname, privateUpstreams.includes(origin)),
+      ...(ca !== undefined && { ca }),
+    }
+  }
 }
 
 type LookupCallback = (error: Error | null, addresses: LookupAddress[] | string, family?: number) => void

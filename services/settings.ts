@@ -97,6 +97,11 @@ export const settings = {
   SOAKP_UPSTREAM_ANSWER_SECONDS: { default: '600', meaning: 'Time until an upstream begins to answer.' },
   SOAKP_UPSTREAM_IDLE_SECONDS: { default: '600', meaning: 'Longest silence within an answer.' },
   SOAKP_UPSTREAM_CONNECTIONS: { default: '4096', meaning: 'Connections to one upstream origin; more requests wait.' },
+  SOAKP_SOCKET_MESSAGE_BYTES: { default: '16777216', meaning: 'Longest message of a WebSocket, fragments joined.' },
+  SOAKP_SOCKET_HEARTBEAT_SECONDS: {
+    default: '30',
+    meaning: 'Silence on a WebSocket before a ping; twice as long ends it.',
+  },
   SOAKP_DRAIN_SECONDS: { default: '10', meaning: 'Time that running calls get to end when SOAKP is stopped.' },
   SOAKP_LOG_LEVEL: { default: 'info', meaning: '`debug`, `info`, `warn`, `error` or `silent`.' },
 } as const satisfies Record<string, Setting>
