@@ -1,4 +1,4 @@
-import { realpathSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import Fastify, { LogController } from 'fastify'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
@@ -8,7 +8,8 @@ import control from './plugins/control.ts'
 import cors from './plugins/cors.ts'
 import docs from './plugins/docs.ts'
 import drain from './plugins/drain.ts'
-import failures, { answerRouterError } from './plugins/failures.ts'
+import expectations from './plugins/expectations.ts'
+import failures, { answerNotFound, answerRouterError } from './plugins/failures.ts'
 import gate from './plugins/gate.ts'
 import limits from './plugins/limits.ts'
 import ownAnswers from './plugins/own-answers.ts'
@@ -25,26 +26,31 @@ import me from './routes/me.ts'
 import openapi from './routes/openapi.ts'
 import tokens from './routes/tokens.ts'
 import { answerClientError } from './services/client-error.ts'
+import { SoakpError } from './services/errors.ts'
 import { newRequestId } from './services/identifiers.ts'
 import { createLogger } from './services/logger.ts'
 import { nodeVersionFault } from './services/node-version.ts'
 import type { SoakpOptions } from './services/options.ts'
 import { createValidatorCompiler } from './services/validation.ts'
 
-/** SOAKP as a Fastify plugin: plugins in order, then routes by who may use them. */
+const BODY_BYTES = 1_048_576
+
+/** SOAKP's plugins in order, then its routes by who may use them. Nothing here reaches beyond its own scope. */
 async function soakp(app: FastifyInstance, options: SoakpOptions): Promise<void> {
+  app.setValidatorCompiler(createValidatorCompiler())
+  app.removeAllContentTypeParsers()
+  const parseJson = app.getDefaultJsonParser('error', 'error')
+  app.addContentTypeParser('application/json', { parseAs: 'string', bodyLimit: BODY_BYTES }, parseJson)
   await app.register(requestLog)
   await app.register(failures)
   await app.register(ownAnswers)
   await app.register(gate)
-  await app.register(drain, options)
   await app.register(vault, options)
   await app.register(limits, options)
   await app.register(control, options)
   await app.register(auth, options)
   await app.register(cors, options)
   await app.register(docs)
-  await app.register(tls, options)
   await app.register(sockets, options)
   await app.register(proxy, options)
 
@@ -82,17 +88,30 @@ async function soakp(app: FastifyInstance, options: SoakpOptions): Promise<void>
   })
 }
 
-const plugin = fp(soakp, { name: 'soakp', fastify: '5.x' })
+/** SOAKP beside the routes of somebody else's Fastify, to which it does nothing. TLS, draining and 404 are that one's. */
+async function guest(app: FastifyInstance, options: SoakpOptions): Promise<void> {
+  if (app.prefix !== '') {
+    const message = 'SOAKP has its paths /v1, /openai and /soakp from the root: register it without a prefix.'
+    throw new SoakpError(500, 'SOAKP_PREFIX', message)
+  }
+  if (app.hasDecorator('createRateLimit')) {
+    // The package would use the host's limiter here, with the host's store and exceptions.
+    throw new SoakpError(500, 'SOAKP_ORDER', 'Register SOAKP before @fastify/rate-limit.')
+  }
+  await soakp(app, options)
+}
 
-export default plugin
+export default fp(guest, { name: 'soakp', fastify: '5.x', encapsulate: true })
 
 /** Creates the server with everything registered and nothing listening yet. */
 export async function createServer(options: SoakpOptions): Promise<FastifyInstance> {
   const app = Fastify(serverOptions(options))
-  app.removeContentTypeParser('text/plain')
-  app.setValidatorCompiler(createValidatorCompiler())
+  app.setNotFoundHandler(answerNotFound)
   try {
-    await app.register(plugin, options)
+    await app.register(expectations)
+    await app.register(drain, options)
+    await app.register(fp(soakp, { name: 'soakp', fastify: '5.x' }), options)
+    await app.register(tls, options)
     await app.ready()
     return app
   } catch (error) {
@@ -110,7 +129,7 @@ function serverOptions({ configuration, logStream }: SoakpOptions): FastifyServe
     genReqId: newRequestId,
     requestIdHeader: false,
     trustProxy: trustedProxies.length === 0 ? false : [...trustedProxies],
-    bodyLimit: 1_048_576,
+    bodyLimit: BODY_BYTES,
     requestTimeout: 0,
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',
@@ -148,7 +167,9 @@ function serverOptions({ configuration, logStream }: SoakpOptions): FastifyServe
   return { ...options, http2: true, https } as unknown as FastifyServerOptions
 }
 
-if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+const [, entry] = process.argv
+// With `node -e … word` the entry is no file.
+if (entry !== undefined && existsSync(entry) && realpathSync(entry) === fileURLToPath(import.meta.url)) {
   const fault = nodeVersionFault(process.versions.node)
   if (fault !== undefined) {
     process.stderr.write(`soakp: ${fault}\n`)

@@ -29,6 +29,8 @@ async function auth(app: FastifyInstance, { configuration, processCredential }: 
   const issuer = `urn:soakp:${instance}`
   await app.register(jwt, {
     secret: Buffer.from(value.key, 'base64url'),
+    // Not `user`, which belongs to whoever else uses the package in the same Fastify.
+    decoratorName: 'soakpClaims',
     sign: { algorithm: 'HS256', kid: KEY_ID, header: { alg: 'HS256', typ: 'at+jwt' }, iss: issuer, aud: 'soakp' },
     verify: {
       algorithms: ['HS256'],

@@ -33,7 +33,7 @@ async function docs(app: FastifyInstance): Promise<void> {
 
 /** The envelope that every error has, as OpenAI's. */
 const ERROR = {
-  $id: 'Error',
+  $id: 'SoakpError',
   type: 'object',
   required: ['error'],
   additionalProperties: false,
@@ -52,6 +52,6 @@ const ERROR = {
   },
 }
 
-const ERROR_ANSWER = { description: 'A refusal or a failure', $ref: 'Error#' }
+const ERROR_ANSWER = { description: 'A refusal or a failure', $ref: 'SoakpError#' }
 
 export default fp(docs, { name: 'docs', fastify: '5.x' })

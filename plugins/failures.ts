@@ -4,13 +4,15 @@ import { logEnd } from './request-log.ts'
 import { SoakpError } from '../services/errors.ts'
 import { describeError } from '../services/log-fields.ts'
 
-/** Answers every error in OpenAI's envelope, and unknown paths too. */
+/** Answers every error in OpenAI's envelope. */
 async function failures(app: FastifyInstance): Promise<void> {
   app.setErrorHandler(answerError)
-  app.setNotFoundHandler((request, reply) => {
-    const message = 'There is nothing here. OpenAI calls go to /v1, SOAKP itself is at /soakp.'
-    return answerError(new SoakpError(404, 'SOAKP_NOT_FOUND', message), request, reply)
-  })
+}
+
+/** Answers what no route takes. */
+export function answerNotFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const message = 'There is nothing here. OpenAI calls go to /v1, SOAKP itself is at /soakp.'
+  return answerError(new SoakpError(404, 'SOAKP_NOT_FOUND', message), request, reply)
 }
 
 /** A key or token where an id was expected; messages may repeat ids. */
@@ -25,7 +27,8 @@ export function answerRouterError(error: FastifyError, request: FastifyRequest, 
 
 function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = error instanceof SoakpError ? error : foreignError(error)
-  request.logFields.code = known.code
+  // A hook of somebody else's Fastify may refuse before ours have run.
+  request.logFields = { ...request.logFields, code: known.code }
   const isServerError = known.statusCode >= 500
   // Refusals by Fastify are left out: they repeat paths.
   if (known === error ? known.cause !== undefined : isServerError) {

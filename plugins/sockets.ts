@@ -37,6 +37,8 @@ export interface Sockets {
   readonly pass: (request: FastifyRequest, reply: FastifyReply, call: SocketCall) => Promise<void>
 }
 
+const OWN_PATH = /^\/(?:v1|openai)(?:[/?]|$)/
+
 /** RFC 6455 section 7.4.1: going away. */
 const GOING_AWAY = 1001
 
@@ -117,6 +119,8 @@ async function sockets(app: FastifyInstance, { configuration }: SoakpOptions): P
   }
 
   app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    // In somebody else's Fastify, its other paths may have a listener of their own.
+    if (app.server.listenerCount('upgrade') > 1 && !OWN_PATH.test(request.url ?? '')) return
     socket.on('error', () => socket.destroy())
     const response = new ServerResponse(request)
     response.shouldKeepAlive = false

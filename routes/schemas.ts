@@ -72,6 +72,18 @@ export const NewTokenBody = Type.Object(
   strict,
 )
 
+export const RotateTokenBody = Type.Object(
+  {
+    grace_seconds: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 86_400, description: 'How long the old JWT stays good; 300 by default' }),
+    ),
+    expires_in: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: YEAR_SECONDS, description: 'Seconds; without it the expiry stays' }),
+    ),
+  },
+  strict,
+)
+
 const PAGE_SIZE = 20
 
 const PageFields = {
@@ -114,6 +126,8 @@ const tokenFields = {
   created_at: Time,
   expires_at: Time,
   revoked_at: Nullable(Time),
+  generation: Type.Integer({ description: 'Grows with each rotation' }),
+  previous_valid_until: Nullable(Time),
   scope: Scope,
   origins: Type.Array(Type.String()),
   limits: Limits,

@@ -4,6 +4,7 @@ import {
   IdParams,
   MintedTokenAnswer,
   NewTokenBody,
+  RotateTokenBody,
   TokenAnswer,
   TokenPageQuery,
   deletedAnswer,
@@ -12,7 +13,7 @@ import {
   pageOf,
 } from './schemas.ts'
 
-/** Mints, lists, shows and revokes tokens. The JWT is in the answer to minting and nowhere else. */
+/** Mints, lists, shows, rotates and revokes tokens. The JWT is in the answer to minting or rotating and nowhere else. */
 const tokens: FastifyPluginAsyncTypebox = async (app) => {
   const { liveCalls } = app.unsealed
   const route = (summary: string) => describe('tokens', 'admin', summary)
@@ -41,6 +42,28 @@ const tokens: FastifyPluginAsyncTypebox = async (app) => {
     '/tokens/:id',
     { schema: { ...route('Show a token'), params: IdParams, response: { 200: TokenAnswer } } },
     async ({ params }) => ({ object: 'token' as const, ...(await app.tokens.find(params.id)) }),
+  )
+
+  app.post(
+    '/tokens/:id/rotate',
+    {
+      schema: {
+        ...route('Give a token a new JWT; the old one works until the grace ends'),
+        params: IdParams,
+        body: RotateTokenBody,
+        response: { 200: MintedTokenAnswer },
+      },
+      // Nothing has to be said.
+      preValidation: async (request) => {
+        request.body ??= {}
+      },
+    },
+    async ({ params, body, log }) => {
+      const token = await app.tokens.rotate(params.id, body)
+      const { id, key_id, generation, previous_valid_until } = token
+      log.info({ token: id, key: key_id, generation, previous_valid_until }, 'token rotated')
+      return { object: 'token' as const, ...token }
+    },
   )
 
   app.delete(

@@ -1,11 +1,14 @@
 import { LRUCache } from 'lru-cache'
-import { hash } from 'node:crypto'
 import { normaliseOrigin } from './base-url.ts'
 import { SoakpError } from './errors.ts'
 import { newIdentifier } from './identifiers.ts'
 import { checkPathPattern } from './path-pattern.ts'
 import type { TokenLimits, TokenPolicy } from './policy.ts'
-import type { Grant, Page, PageRequest, Store, TokenRecord } from './stores/index.ts'
+import type { Grant, NewTokenRecord, Page, PageRequest, Store, TokenRecord } from './stores/index.ts'
+import { createClaimsReader, tokenRefused } from './token-claims.ts'
+import type { TokenClaims, TokenSigner } from './token-claims.ts'
+
+export type { TokenClaims, TokenSigner } from './token-claims.ts'
 
 /** A token as it may be shown: everything but the JWT. Times are Unix seconds. */
 export interface Token extends TokenPolicy {
@@ -16,6 +19,10 @@ export interface Token extends TokenPolicy {
   readonly created_at: number
   readonly expires_at: number
   readonly revoked_at: number | null
+  /** Which of its JWTs is the newest, from 1; each rotation makes the next. */
+  readonly generation: number
+  /** Until when the JWT before the newest is good; null before the first rotation. */
+  readonly previous_valid_until: number | null
 }
 
 /** What is needed to mint a token. `expires_in` is in seconds. */
@@ -29,7 +36,13 @@ export interface NewToken {
   readonly limits?: Partial<TokenLimits> | undefined
 }
 
-/** A token that was just minted, with its JWT: the only time that it is given away. */
+/** How a token is rotated. Both are in seconds; without `expires_in` the token ends when it would have. */
+export interface RotationRequest {
+  readonly grace_seconds?: number | undefined
+  readonly expires_in?: number | undefined
+}
+
+/** A token that was just minted or rotated, with its JWT: the only time that it is given away. */
 export interface MintedToken extends Token {
   readonly token: string
 }
@@ -40,23 +53,7 @@ export interface AuthenticatedToken {
   readonly policy: TokenPolicy
 }
 
-/** The claims of our JWTs (RFC 7519, RFC 9068). `key` names the key; it never contains it. */
-export interface TokenClaims {
-  readonly jti: string
-  readonly sub: string
-  readonly key: string
-  readonly iat: number
-  readonly nbf: number
-  readonly exp: number
-}
-
-/** Signs and verifies JWTs with one fixed algorithm, type, issuer and audience. `verify` throws on anything else. */
-export interface TokenSigner {
-  sign(claims: TokenClaims): string
-  verify(token: string): unknown
-}
-
-/** Mints, lists, revokes and authenticates tokens. */
+/** Mints, lists, rotates, revokes and authenticates tokens. */
 export interface Tokens {
   /** Throws `SOAKP_KEY_NOT_FOUND`, `SOAKP_SCOPE_INVALID`, `SOAKP_ORIGIN_INVALID`. */
   mint(token: NewToken): Promise<MintedToken>
@@ -65,6 +62,12 @@ export interface Tokens {
   find(id: string): Promise<Token>
   /** Revokes a token; doing it again changes nothing. */
   revoke(id: string): Promise<Token>
+  /**
+   * Gives a token a new JWT. The one before stays good for the grace, 300 s unless asked; one that was still in its
+   * grace ends at once, so that two are good at most. Throws `SOAKP_TOKEN_NOT_FOUND` (404), or `SOAKP_TOKEN_ENDED`
+   * (409) for a token that was revoked or has expired.
+   */
+  rotate(id: string, request?: RotationRequest): Promise<MintedToken>
   /** Throws `SOAKP_TOKEN_REFUSED` (401) for every token that is not good now, always with the same words. */
   authenticate(token: string): AuthenticatedToken
 }
@@ -78,25 +81,14 @@ export interface TokensOptions {
   readonly now: () => number
 }
 
-const LONGEST_TOKEN = 4_096
+const GRACE_SECONDS = 300
 const REMEMBERED = 10_000
 
 /** Creates the tokens service. */
 export function createTokens({ store, signer, lifetime, limits, now }: TokensOptions): Tokens {
-  const header = signer.sign({ jti: '', sub: '', key: '', iat: 0, nbf: 0, exp: 0 }).split('.')[0]
-  // Signatures that were right, under the SHA-256 of the whole token. The row is read every time and is not kept here.
-  const verified = new LRUCache<string, TokenClaims>({ max: REMEMBERED })
+  // Only that a signature was right is remembered. The row is read every time and is not kept here.
+  const claimsOf = createClaimsReader(signer)
   const policies = new LRUCache<string, TokenPolicy>({ max: REMEMBERED })
-
-  function claimsOf(token: string): TokenClaims {
-    const digest = hash('sha256', token, 'base64')
-    const known = verified.get(digest)
-    if (known !== undefined) return known
-    if (!isWellFormed(token, header)) throw refused()
-    const claims = readClaims(signer, token)
-    verified.set(digest, claims)
-    return claims
-  }
 
   function policyOf({ token_id, policy }: Grant): TokenPolicy {
     const known = policies.get(token_id)
@@ -104,6 +96,10 @@ export function createTokens({ store, signer, lifetime, limits, now }: TokensOpt
     const parsed = JSON.parse(policy) as TokenPolicy
     policies.set(token_id, parsed)
     return parsed
+  }
+
+  function sign({ id, subject, key_id, expires_at }: NewTokenRecord, gen: number, time: number): string {
+    return signer.sign({ jti: id, sub: subject ?? id, key: key_id, gen, iat: time, nbf: time, exp: expires_at })
   }
 
   return {
@@ -115,7 +111,7 @@ export function createTokens({ store, signer, lifetime, limits, now }: TokensOpt
       }
       if ((await store.findKey(request.key_id)) === undefined) throw keyNotFound(request.key_id)
       const time = now()
-      const record: TokenRecord = {
+      const record: NewTokenRecord = {
         id: newIdentifier('tok'),
         key_id: request.key_id,
         subject: request.subject ?? null,
@@ -125,16 +121,9 @@ export function createTokens({ store, signer, lifetime, limits, now }: TokensOpt
         expires_at: time + (request.expires_in ?? lifetime),
         revoked_at: null,
       }
-      const token = signer.sign({
-        jti: record.id,
-        sub: record.subject ?? record.id,
-        key: record.key_id,
-        iat: time,
-        nbf: time,
-        exp: record.expires_at,
-      })
+      const token = sign(record, 1, time)
       await store.insertToken(record, policy.origins)
-      return { ...shown(record), token }
+      return { ...shown({ ...record, generation: 1, previous_until: null }), token }
     },
 
     async list(page) {
@@ -146,49 +135,31 @@ export function createTokens({ store, signer, lifetime, limits, now }: TokensOpt
 
     revoke: async (id) => shown((await store.revokeToken(id, now())) ?? tokenNotFound(id)),
 
+    async rotate(id, { grace_seconds = GRACE_SECONDS, expires_in } = {}) {
+      const time = now()
+      const expiresAt = expires_in === undefined ? undefined : time + expires_in
+      const record = await store.rotateToken(id, { previousUntil: time + grace_seconds, expiresAt }, time)
+      if (record === undefined) throw tokenEnded((await store.findToken(id)) ?? tokenNotFound(id))
+      return { ...shown(record), token: sign(record, record.generation, time) }
+    },
+
     authenticate(token) {
-      if (token.length > LONGEST_TOKEN) throw refused()
       const claims = claimsOf(token)
       const time = now()
       const grant = claims.exp > time ? store.findGrant(claims.jti, time) : undefined
-      if (grant === undefined || grant.key_id !== claims.key) throw refused()
+      if (grant === undefined || grant.key_id !== claims.key || !isCurrent(claims, grant, time)) throw tokenRefused()
       return { grant, policy: policyOf(grant) }
     },
   }
 }
 
-/** Refuses before any cryptography: three parts, exactly our header, the rest in canonical base64url, a signature of HS256. */
-function isWellFormed(token: string, header: string | undefined): boolean {
-  const [first, payload, signature, ...rest] = token.split('.')
-  if (first !== header || payload === undefined || signature === undefined || rest.length > 0) return false
-  return payload !== '' && isCanonical(payload) && signature.length === 43 && isCanonical(signature)
+/** Only the row tells which JWTs of a token are good: the newest, and the one before it until its grace ends. */
+function isCurrent({ gen = 1 }: TokenClaims, { generation, previous_until }: Grant, time: number): boolean {
+  return gen === generation || (gen === generation - 1 && previous_until !== null && previous_until > time)
 }
 
-/** Node's decoder skips what is not base64url and ignores unused bits (RFC 4648 section 3.5). */
-function isCanonical(text: string): boolean {
-  return Buffer.from(text, 'base64url').toString('base64url') === text
-}
-
-function readClaims(signer: TokenSigner, token: string): TokenClaims {
-  try {
-    const claims = signer.verify(token) as Partial<TokenClaims>
-    const { jti, sub, key, iat, nbf, exp } = claims
-    const areStrings = [jti, sub, key].every((each) => typeof each === 'string')
-    const areTimes = [iat, nbf, exp].every((each) => Number.isSafeInteger(each))
-    if (areStrings && areTimes) return claims as TokenClaims
-  } catch {
-    // Every fault of a token gets the same answer, so that nothing can be learned from it.
-  }
-  throw refused()
-}
-
-function shown({ policy, ...record }: TokenRecord): Token {
-  return { ...record, ...(JSON.parse(policy) as TokenPolicy) }
-}
-
-function refused(): SoakpError {
-  const message = 'The token is not valid: it may be mistyped, expired or revoked. Ask for a new one.'
-  return new SoakpError(401, 'SOAKP_TOKEN_REFUSED', message, { headers: { 'www-authenticate': 'Bearer' } })
+function shown({ policy, previous_until, ...record }: TokenRecord): Token {
+  return { ...record, previous_valid_until: previous_until, ...(JSON.parse(policy) as TokenPolicy) }
 }
 
 function keyNotFound(id: string): SoakpError {
@@ -198,4 +169,9 @@ function keyNotFound(id: string): SoakpError {
 
 function tokenNotFound(id: string): never {
   throw new SoakpError(404, 'SOAKP_TOKEN_NOT_FOUND', `There is no token ${id}. GET /soakp/tokens lists them.`)
+}
+
+function tokenEnded({ id, revoked_at }: TokenRecord): SoakpError {
+  const how = revoked_at === null ? 'has expired' : 'was revoked'
+  return new SoakpError(409, 'SOAKP_TOKEN_ENDED', `The token ${id} ${how}. Mint another: POST /soakp/tokens.`)
 }

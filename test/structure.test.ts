@@ -9,12 +9,14 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const allowed: Record<string, readonly string[]> = {
   bin: ['cli'],
   cli: ['fastify.config.ts', 'plugins', 'services'],
+  'index.ts': ['fastify.config.ts', 'services'],
   'fastify.config.ts': ['cli', 'plugins', 'routes', 'services'],
   plugins: ['services'],
   routes: ['services'],
   services: ['migrations'],
   migrations: [],
   practice: ['cli', 'fastify.config.ts', 'plugins', 'services'],
+  client: [],
   bench: ['fastify.config.ts', 'practice', 'services'],
 }
 

@@ -19,6 +19,21 @@ export interface TokenRecord {
   readonly created_at: number
   readonly expires_at: number
   readonly revoked_at: number | null
+  /** Which of its JWTs is the newest, from 1; each rotation makes the next. */
+  readonly generation: number
+  /** Until when the JWT before the newest is good; null before the first rotation. */
+  readonly previous_until: number | null
+}
+
+/** A token that is to be inserted: its first JWT is the newest. */
+export type NewTokenRecord = Omit<TokenRecord, 'generation' | 'previous_until'>
+
+/** What a rotation changes. Times are Unix seconds. */
+export interface Rotation {
+  /** Until when the JWT before the new one is good, at the latest. */
+  readonly previousUntil: number
+  /** The token's new end; absent, it stays. */
+  readonly expiresAt?: number | undefined
 }
 
 /** One of SOAKP's own secrets, sealed: the token signing key, the local authority, the admin credential's hash. */
@@ -32,6 +47,8 @@ export interface SecretRecord {
 export interface Grant {
   readonly token_id: string
   readonly policy: string
+  readonly generation: number
+  readonly previous_until: number | null
   readonly key_id: string
   readonly base_url: string
   readonly version: number
@@ -64,11 +81,13 @@ export interface Store {
   /** Deletes a key and revokes its tokens in one transaction. False when there was no such key. */
   deleteKey(id: string, now: number): Promise<boolean>
 
-  insertToken(record: TokenRecord, origins: readonly string[]): Promise<void>
+  insertToken(record: NewTokenRecord, origins: readonly string[]): Promise<void>
   findToken(id: string): Promise<TokenRecord | undefined>
   listTokens(page: PageRequest & { readonly keyId?: string | undefined }): Promise<Page<TokenRecord>>
   /** Revokes a token; one already revoked stays as it was. Undefined when there is no such token. */
   revokeToken(id: string, now: number): Promise<TokenRecord | undefined>
+  /** Begins the next generation of a token that is live at `now`; undefined when it is not live or not there. */
+  rotateToken(id: string, rotation: Rotation, now: number): Promise<TokenRecord | undefined>
   /** Reads what a request needs, about 3 us: nothing is cached, so a revocation by any process holds at once. */
   findGrant(tokenId: string, now: number): Grant | undefined
   /** Tells whether a live token names this browser origin. */

@@ -1,4 +1,5 @@
 import type Database from 'better-sqlite3'
+import { sql } from 'kysely'
 import type { Kysely } from 'kysely'
 import type { Grant, Store } from './index.ts'
 import { readPage } from './sqlite-page.ts'
@@ -9,6 +10,7 @@ type TokenMethods =
   | 'findToken'
   | 'listTokens'
   | 'revokeToken'
+  | 'rotateToken'
   | 'findGrant'
   | 'isOriginNamed'
   | 'readRequests'
@@ -17,7 +19,7 @@ type TokenMethods =
 /** Keeps tokens and their counts in SQLite. What every request reads is a prepared statement: a tenth of Kysely's time. */
 export function tokenRecords(db: Kysely<Tables>, connection: Database.Database): Pick<Store, TokenMethods> {
   const grant = connection.prepare<[string, number], Grant>(
-    `select t.id as token_id, t.policy, k.id as key_id, k.base_url, k.version, k.envelope
+    `select t.id as token_id, t.policy, t.generation, t.previous_until, k.id as key_id, k.base_url, k.version, k.envelope
      from tokens t join keys k on k.id = t.key_id
      where t.id = ? and t.revoked_at is null and t.expires_at > ?`,
   )
@@ -51,6 +53,21 @@ export function tokenRecords(db: Kysely<Tables>, connection: Database.Database):
         await live.set({ revoked_at: now }).execute()
         return transaction.selectFrom('tokens').selectAll().where('id', '=', id).executeTakeFirst()
       }),
+
+    rotateToken: (id, { previousUntil, expiresAt }, now) =>
+      db
+        .updateTable('tokens')
+        .set((each) => ({
+          generation: each('generation', '+', 1),
+          // The old JWT says itself when it ends; the right sides are the values from before.
+          previous_until: sql<number>`min(${previousUntil}, expires_at)`,
+          ...(expiresAt !== undefined && { expires_at: expiresAt }),
+        }))
+        .where('id', '=', id)
+        .where('revoked_at', 'is', null)
+        .where('expires_at', '>', now)
+        .returningAll()
+        .executeTakeFirst(),
 
     findGrant: (tokenId, now) => grant.get(tokenId, now),
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'tap'
 import type { Test } from 'tap'
 import { openStore } from '../../services/stores/index.ts'
-import type { KeyRecord, StoreName, StoreOptions, TokenRecord } from '../../services/stores/index.ts'
+import type { KeyRecord, NewTokenRecord, StoreName, StoreOptions } from '../../services/stores/index.ts'
 
 /** Makes what each store needs to open a fresh one. */
 const factories: Record<StoreName, (t: Test) => StoreOptions> = {
@@ -20,13 +20,14 @@ const keyOf = (id: string, more: Partial<KeyRecord> = {}): KeyRecord => ({
   ...more,
 })
 const tokenDefaults = { subject: null, name: null, created_at: 10, expires_at: 100, revoked_at: null }
-const tokenOf = (id: string, more: Partial<TokenRecord> = {}): TokenRecord => ({
+const tokenOf = (id: string, more: Partial<NewTokenRecord> = {}): NewTokenRecord => ({
   id,
   key_id: 'key_1',
   policy: `{"of":"${id}"}`,
   ...tokenDefaults,
   ...more,
 })
+const notRotated = { generation: 1, previous_until: null }
 
 for (const name of Object.keys(factories) as StoreName[]) {
   const openFresh = async (t: Test) => {
@@ -56,6 +57,7 @@ for (const name of Object.keys(factories) as StoreName[]) {
     t.equal(await store.deleteKey('key_1', 1), false)
     t.equal(await store.findToken('tok_1'), undefined)
     t.equal(await store.revokeToken('tok_1', 1), undefined)
+    t.equal(await store.rotateToken('tok_1', { previousUntil: 9 }, 1), undefined)
     t.equal(store.findGrant('tok_1', 1), undefined)
     t.equal(await store.findSecret('s'), undefined)
     t.equal(store.readRequests('tok_1', 1), 0)
@@ -89,7 +91,7 @@ for (const name of Object.keys(factories) as StoreName[]) {
     const tokens = await store.listTokens({ limit: 2, keyId: 'key_1' })
     t.same([tokens.items.map(({ id }) => id), tokens.hasMore], [['tok_key_5', 'tok_key_3'], true])
     const rest = await store.listTokens({ limit: 2, keyId: 'key_1', after: 'tok_key_3' })
-    t.same([rest.items, rest.hasMore], [[tokenOf('tok_key_1', { key_id: 'key_1' })], false])
+    t.same([rest.items, rest.hasMore], [[{ ...tokenOf('tok_key_1', { key_id: 'key_1' }), ...notRotated }], false])
     t.equal((await store.listTokens({ limit: 100 })).items.length, 7)
   })
 
@@ -151,7 +153,8 @@ for (const name of Object.keys(factories) as StoreName[]) {
     await store.insertToken(tokenOf('tok_2', { expires_at: 200 }), ['https://a.example'])
     await store.insertToken(tokenOf('tok_3', { key_id: 'key_of_nobody' }), [])
     const { base_url, version, envelope } = keyOf('key_1')
-    const grant = { token_id: 'tok_1', policy: '{"of":"tok_1"}', key_id: 'key_1', base_url, version, envelope }
+    const ofKey = { key_id: 'key_1', base_url, version, envelope }
+    const grant = { token_id: 'tok_1', policy: '{"of":"tok_1"}', ...notRotated, ...ofKey }
     for (const each of [store, second]) {
       t.same(each.findGrant('tok_1', 99), grant, 'in its last second')
       t.equal(each.findGrant('tok_1', 100), undefined, 'not when it expires')
@@ -174,6 +177,30 @@ for (const name of Object.keys(factories) as StoreName[]) {
     await t.rejects(store.insertToken(tokenOf('tok_1'), []), 'an id is taken once, even when revoked')
     await t.rejects(store.insertToken(tokenOf('tok_9'), ['https://c.example', 'https://c.example']))
     t.equal(await store.findToken('tok_9'), undefined, 'a token is stored with all its origins or not at all')
+  })
+
+  test(`${name}: a rotation is the next generation of a live token, at once for every process, and of no other`, async (t) => {
+    const { store, openSecond } = await openFresh(t)
+    const second = await openSecond()
+    await store.insertKey(keyOf('key_1'))
+    for (const id of ['tok_1', 'tok_2', 'tok_ended']) await store.insertToken(tokenOf(id), [])
+    await store.revokeToken('tok_ended', 15)
+    const second1 = { ...tokenOf('tok_1'), generation: 2, previous_until: 50 }
+    t.same(await store.rotateToken('tok_1', { previousUntil: 50 }, 20), second1)
+    t.match(second.findGrant('tok_1', 20), { generation: 2, previous_until: 50 })
+    t.match(await second.rotateToken('tok_1', { previousUntil: 900, expiresAt: 800 }, 30), {
+      generation: 3,
+      previous_until: 100,
+      expires_at: 800,
+    })
+    t.match(store.findGrant('tok_1', 799), { generation: 3, previous_until: 100 }, 'not past the end from before')
+    t.equal(await store.rotateToken('tok_1', { previousUntil: 900 }, 800), undefined, 'not once it has expired')
+    t.equal(await store.rotateToken('tok_ended', { previousUntil: 50, expiresAt: 500 }, 20), undefined)
+    t.same(await store.findToken('tok_ended'), { ...tokenOf('tok_ended', { revoked_at: 15 }), ...notRotated })
+    t.same(await store.findToken('tok_2'), { ...tokenOf('tok_2'), ...notRotated })
+    const rotate = (by: typeof store) => by.rotateToken('tok_2', { previousUntil: 60 }, 20)
+    const both = await Promise.all([store, second].map(rotate))
+    t.same(new Set(both.map((each) => each?.generation)), new Set([2, 3]), 'two at the same moment are two')
   })
 
   test(`${name}: requests add up by token and day, and unknown tokens are passed over`, async (t) => {
@@ -217,13 +244,15 @@ for (const name of Object.keys(factories) as StoreName[]) {
     const { store, openSecond, reopen } = await openFresh(t)
     await store.insertKey(keyOf('key_1'))
     await store.insertToken(tokenOf('tok_1'), ['https://a.example'])
+    await store.rotateToken('tok_1', { previousUntil: 50 }, 15)
     await store.revokeToken('tok_1', 20)
     await store.addRequests(7, new Map([['tok_1', 2]]))
     await store.putSecret({ id: 's', version: 1, envelope: 'a' })
     for (const open of [openSecond, reopen]) {
       const again = await open()
       t.same(await again.findKey('key_1'), keyOf('key_1'))
-      t.same(await again.findToken('tok_1'), tokenOf('tok_1', { revoked_at: 20 }))
+      const rotated = { generation: 2, previous_until: 50 }
+      t.same(await again.findToken('tok_1'), { ...tokenOf('tok_1', { revoked_at: 20 }), ...rotated })
       t.equal(again.readRequests('tok_1', 7), 2)
       t.match(await again.findSecret('s'), { envelope: 'a' })
     }

@@ -86,7 +86,7 @@ test('the document is well-formed OpenAPI 3.1', async (t) => {
       if (body !== undefined) t.type(ajv.compile(body), 'function', `${what}: a body`)
       t.equal(
         body !== undefined,
-        /^(?:post .*(?:keys|tokens|jwt|generate)|patch .*|put .*)$/.test(what),
+        /^(?:post .*(?:keys|tokens|rotate|jwt|generate)|patch .*|put .*)$/.test(what),
         `${what}: body or none`,
       )
     }
@@ -139,6 +139,7 @@ test('every route answers as the document says, errors too', async (t) => {
     await call('put', '/soakp/keys/{id}/value', credential, key, saved.id)
     await call('post', '/soakp/keys/{id}/check', credential, undefined, saved.id)
     await call('get', '/soakp/tokens/{id}', credential, undefined, minted.id)
+    await call('post', '/soakp/tokens/{id}/rotate', credential, {}, minted.id)
     await call('delete', '/soakp/tokens/{id}', credential, undefined, minted.id)
     await call('get', '/soakp/tokens/{id}', credential, undefined, minted.id)
   }

@@ -4,6 +4,9 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { test } from 'tap'
 import type { Test } from 'tap'
+import { Kysely, SqliteDialect } from 'kysely'
+import { Migrator } from 'kysely/migration'
+import { migrations } from '../../migrations/index.ts'
 import { openStore } from '../../services/stores/index.ts'
 import type { KeyRecord, StoreOptions } from '../../services/stores/index.ts'
 
@@ -85,4 +88,26 @@ test('a database of a newer version is refused and not changed', async (t) => {
   for (let time = 0; time < 2; time += 1) await t.rejects(openStore('sqlite', options), newer)
   t.equal(await hashOf(options.file), before)
   t.same(await readdir(join(options.file, '..')), ['soakp.db'], 'and no journal is left')
+})
+
+test('a database from before rotation is brought up to date, and its tokens are of the first generation', async (t) => {
+  const options = fresh(t)
+  const { '001-keys-and-tokens': first } = migrations
+  t.ok(first)
+  const db = new Kysely({ dialect: new SqliteDialect({ database: openRaw(options) }) })
+  const provider = { getMigrations: async () => ({ ...(first && { '001-keys-and-tokens': first }) }) }
+  t.equal((await new Migrator({ db, provider }).migrateToLatest()).error, undefined)
+  await db.destroy()
+  const raw = openRaw(options)
+  const columns = '(id, key_id, policy, created_at, expires_at, revoked_at)'
+  raw.exec(
+    `insert into tokens ${columns} values ('tok_1', 'key_1', '{}', 1, 90, null), ('tok_2', 'key_1', '{}', 1, 90, 5)`,
+  )
+  raw.close()
+  const store = await openStore('sqlite', options)
+  t.teardown(() => store.close())
+  await store.insertKey(keyOf('key_1'))
+  t.match(store.findGrant('tok_1', 50), { token_id: 'tok_1', generation: 1, previous_until: null })
+  t.match(await store.rotateToken('tok_1', { previousUntil: 60 }, 50), { generation: 2, previous_until: 60 })
+  t.equal(await store.rotateToken('tok_2', { previousUntil: 60 }, 50), undefined, 'and one revoked stays so')
 })

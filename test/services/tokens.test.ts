@@ -40,10 +40,11 @@ test('a minted token says whose and what for it is, and nothing of the key', asy
   t.same(JSON.parse(header), { alg: 'HS256', typ: 'at+jwt', kid: 'token-signing/1' })
   const iss = `urn:soakp:${soakp.app.unsealed.instance}`
   const times = { iat: clock.time, nbf: clock.time, exp: clock.time + 60 }
-  t.same(JSON.parse(payload), { jti: minted.id, sub: 'user-7', key: keyId, ...times, iss, aud: 'soakp' })
+  t.same(JSON.parse(payload), { jti: minted.id, sub: 'user-7', key: keyId, gen: 1, ...times, iss, aud: 'soakp' })
   const { token, ...shown } = minted
   const own = { id: minted.id, key_id: keyId, subject: 'user-7', name: 'phone', scope: {}, origins: [], limits }
-  t.same(shown, { ...own, created_at: clock.time, expires_at: clock.time + 60, revoked_at: null })
+  const state = { revoked_at: null, generation: 1, previous_valid_until: null }
+  t.same(shown, { ...own, created_at: clock.time, expires_at: clock.time + 60, ...state })
   t.same(await tokens.find(minted.id), shown, 'the JWT is shown once only')
   t.notMatch(JSON.stringify([header, payload, await store.findToken(minted.id)]), soakp.upstream.key)
   t.match(tokens.authenticate(token), { grant: { token_id: minted.id, key_id: keyId }, policy: { limits } })
