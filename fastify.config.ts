@@ -9,7 +9,7 @@ import cors from './plugins/cors.ts'
 import docs from './plugins/docs.ts'
 import drain from './plugins/drain.ts'
 import expectations from './plugins/expectations.ts'
-import failures, { answerNotFound, answerRouterError } from './plugins/failures.ts'
+import failures, { answerNotFound, answerRouterError, refuseUnknownPath } from './plugins/failures.ts'
 import gate from './plugins/gate.ts'
 import limits from './plugins/limits.ts'
 import ownAnswers from './plugins/own-answers.ts'
@@ -40,7 +40,15 @@ async function soakp(app: FastifyInstance, options: SoakpOptions): Promise<void>
   app.setValidatorCompiler(createValidatorCompiler())
   app.removeAllContentTypeParsers()
   const parseJson = app.getDefaultJsonParser('error', 'error')
-  app.addContentTypeParser('application/json', { parseAs: 'string', bodyLimit: BODY_BYTES }, parseJson)
+  app.addContentTypeParser<string>(
+    'application/json',
+    { parseAs: 'string', bodyLimit: BODY_BYTES },
+    (request, body, done) => {
+      // Many clients name the type without sending a body; a route that needs one says so.
+      if (body === '') done(null, undefined)
+      else void parseJson(request, body, done)
+    },
+  )
   await app.register(requestLog)
   await app.register(failures)
   await app.register(ownAnswers)
@@ -111,6 +119,7 @@ export async function createServer(options: SoakpOptions): Promise<FastifyInstan
     await app.register(expectations)
     await app.register(drain, options)
     await app.register(fp(soakp, { name: 'soakp', fastify: '5.x' }), options)
+    app.addHook('onRequest', refuseUnknownPath)
     await app.register(tls, options)
     await app.ready()
     return app
@@ -150,6 +159,8 @@ function serverOptions({ configuration, logStream }: SoakpOptions): FastifyServe
     maxHeaderSize: 16_384,
     insecureHTTPParser: false,
     noDelay: true,
+    // The gate refuses a request without a host itself, in the envelope that every error has.
+    requireHostHeader: false,
     // A client that vanished without a word is noticed, and its calls end.
     keepAlive: true,
     keepAliveInitialDelay: 30_000,

@@ -27,10 +27,9 @@ export function banner(app: FastifyInstance, configuration: Configuration, warni
         : `${shortPath(authority)} (the local authority's certificate, which clients have to trust)`,
     ],
     ['Admin', adminText(app)],
-    [
-      'Next',
-      `${commandLine('keys add', dataDir)}     saves an OpenAI key, asked for without showing it, and prints a token`,
-    ],
+    // The command alone on its line: it is pasted.
+    ['Next', commandLine('keys add', dataDir)],
+    ['', '(asks for your OpenAI key without showing it, and prints a token)'],
     ['In Node', authority === undefined ? undefined : `NODE_EXTRA_CA_CERTS=${shellWord(authority)} node app.js`],
     ...warnings.map((warning) => ['Warning', warning] as const),
   ])

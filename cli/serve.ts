@@ -16,6 +16,8 @@ export async function serve(): Promise<void> {
     async () => app?.close(),
     (error) => (app ?? failWith(error)).log.error({ error: describeError(error) }, 'unexpected error: stopping'),
   )
+  // What cannot be printed, on a full disk or into a closed pipe, is no reason to stop serving.
+  process.stdout.on('error', () => undefined)
   try {
     const { configuration, warnings } = readConfiguration(process.env, process.cwd())
     app = await createServer({ configuration })

@@ -30,10 +30,12 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await db.schema
     .createTable('token_origins')
     .addColumn('origin', 'text', (column) => column.notNull())
+    .addColumn('expires_at', 'integer', (column) => column.notNull())
     .addColumn('token_id', 'text', (column) => column.notNull().references('tokens.id').onDelete('cascade'))
-    .addPrimaryKeyConstraint('token_origins_key', ['origin', 'token_id'])
+    .addPrimaryKeyConstraint('token_origins_key', ['origin', 'expires_at', 'token_id'])
     .modifyEnd(sql`strict, without rowid`)
     .execute()
+  await db.schema.createIndex('token_origins_token_id').on('token_origins').column('token_id').execute()
   await db.schema
     .createTable('token_days')
     .addColumn('token_id', 'text', (column) => column.notNull().references('tokens.id').onDelete('cascade'))

@@ -7,6 +7,10 @@ import { SoakpError } from '../services/errors.ts'
 import { describeError } from '../services/log-fields.ts'
 import type { SoakpOptions } from '../services/options.ts'
 
+/** The path may be too long for one, or the file system or operating system has none. */
+const NO_SOCKET =
+  'no control socket in the data folder: the command works on the folder itself, and what it revokes ends at the next call, not within a running stream'
+
 const CALLED_LOCALHOST = new Set(['127.0.0.1', '::1', '0.0.0.0', '::'])
 
 /** Serves the same routes on a socket in the data folder, mode 0600: whoever can open it is the admin. */
@@ -29,7 +33,7 @@ async function control(app: FastifyInstance, { configuration }: SoakpOptions): P
   async function openSocket(): Promise<void> {
     if (isClosing) return
     if (path === undefined) {
-      app.log.warn('no control socket: the system has none, or the path of the data folder is too long for one')
+      app.log.warn(NO_SOCKET)
       return
     }
     try {
@@ -37,7 +41,7 @@ async function control(app: FastifyInstance, { configuration }: SoakpOptions): P
     } catch (error) {
       if (error instanceof SoakpError) throw error
       // Some network and container file systems have no sockets; the command then works on the folder itself.
-      app.log.warn({ error: describeError(error) }, 'no control socket')
+      app.log.warn({ error: describeError(error) }, NO_SOCKET)
     }
   }
 

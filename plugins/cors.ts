@@ -11,6 +11,8 @@ import { assertOriginAllowed } from '../services/policy.ts'
 export interface BrowserAccess {
   /** `onRequest` hook: answers preflights and gives answers to pages of allowed origins, errors too, their headers. */
   readonly answerCors: (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply | undefined>
+  /** Gives an answer to a page of an allowed origin its headers, unless it has them. */
+  readonly exposeTo: (request: FastifyRequest, reply: FastifyReply) => void
   /** `onSend` hook beside it: gives the headers to errors that came before, such as too many requests of an address. */
   readonly exposeErrors: (request: FastifyRequest, reply: FastifyReply, payload: unknown) => Promise<unknown>
   /** Refuses a page whose origin neither the operator nor the request's token allows. Runs after the token is known. */
@@ -26,6 +28,12 @@ async function cors(app: FastifyInstance, { configuration }: SoakpOptions): Prom
   const isLocal = isLoopbackHost(configuration.host) && configuration.trustedProxies.length === 0
   const origins = createOrigins(store, configuration.allowedOrigins, isLocal, now)
 
+  /** Only what is passed on and the caller's own route are for pages. */
+  function exposeTo({ headers: { origin }, raw: { url = '' } }: FastifyRequest, reply: FastifyReply): void {
+    if (origin === undefined || !FOR_PAGES.test(url) || reply.hasHeader('access-control-allow-origin')) return
+    if (origins.mayRead(origin)) reply.headers(corsHeaders(origin))
+  }
+
   app.decorate('browserAccess', {
     async answerCors({ method, headers }, reply) {
       const { origin } = headers
@@ -40,9 +48,10 @@ async function cors(app: FastifyInstance, { configuration }: SoakpOptions): Prom
       return undefined
     },
 
-    async exposeErrors({ headers: { origin } }, reply, payload) {
-      const isMissing = origin !== undefined && !reply.hasHeader('access-control-allow-origin')
-      if (isMissing && origins.mayRead(origin)) reply.headers(corsHeaders(origin))
+    exposeTo,
+
+    async exposeErrors(request, reply, payload) {
+      exposeTo(request, reply)
       return payload
     },
 
@@ -58,6 +67,8 @@ async function cors(app: FastifyInstance, { configuration }: SoakpOptions): Prom
     },
   } satisfies BrowserAccess)
 }
+
+const FOR_PAGES = /^\/(?:v1|openai|soakp\/me)(?:[/?]|$)/
 
 function originRefused(origin: string): SoakpError {
   const message = `Pages of ${origin} may not call. Add the origin to SOAKP_ALLOWED_ORIGINS or to the token's origins.`

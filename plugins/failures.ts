@@ -11,8 +11,17 @@ async function failures(app: FastifyInstance): Promise<void> {
 
 /** Answers what no route takes. */
 export function answerNotFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  return answerError(notFound(), request, reply)
+}
+
+/** `onRequest` hook that refuses what no route takes: Fastify would wait for the body first, however long that takes. */
+export async function refuseUnknownPath(request: FastifyRequest): Promise<void> {
+  if (request.is404) throw notFound()
+}
+
+function notFound(): SoakpError {
   const message = 'There is nothing here. OpenAI calls go to /v1, SOAKP itself is at /soakp.'
-  return answerError(new SoakpError(404, 'SOAKP_NOT_FOUND', message), request, reply)
+  return new SoakpError(404, 'SOAKP_NOT_FOUND', message)
 }
 
 /** A key or token where an id was expected; messages may repeat ids. */
@@ -21,6 +30,8 @@ const CREDENTIAL = /(?<![\w-])(?:sk-|soakp_admin_|eyJ)[\w.-]{8,}/g
 /** Answers errors of Fastify's router, before which no hook has run and after which none will. */
 export function answerRouterError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   request.logFields = {}
+  // Pages may read this error as they may read others.
+  if (request.server.hasDecorator('browserAccess')) request.server.browserAccess.exposeTo(request, reply)
   void answerError(error, request, reply)
   logEnd(request, reply)
 }
@@ -57,7 +68,8 @@ function foreignError(error: unknown): SoakpError {
   const [ownCode, message] = REFUSALS[code] ?? []
   if (ownCode !== undefined && message !== undefined) return new SoakpError(statusCode, ownCode, message)
   if (statusCode >= 400 && statusCode < 500) {
-    return new SoakpError(statusCode, 'SOAKP_REQUEST_INVALID', 'The request is not valid.')
+    const message = 'The request is not valid. Under /v1, a path must have no dot segments (..) and no backslashes.'
+    return new SoakpError(statusCode, 'SOAKP_REQUEST_INVALID', message)
   }
   return new SoakpError(500, 'SOAKP_INTERNAL', 'Something failed inside SOAKP. The log has it under this request id.')
 }
@@ -72,7 +84,7 @@ const REFUSALS: Readonly<Record<string, readonly [code: string, message: string]
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['SOAKP_BODY_INVALID', 'The body is not as long as Content-Length says.'],
   FST_ERR_CTP_INVALID_MEDIA_TYPE: [
     'SOAKP_CONTENT_TYPE',
-    'Send the body as JSON, with the header Content-Type: application/json.',
+    'The Content-Type is not one that is taken here. SOAKP itself takes application/json; under /v1 any media type passes.',
   ],
 }
 

@@ -47,6 +47,11 @@ export interface Unsealed {
   readonly now: () => number
 }
 
+const DAY_MS = 86_400_000
+
+/** An expired token can still be looked up for this long. */
+const KEPT_SECONDS = 30 * 86_400
+
 /** Unseals the vault, opens the store and closes it after the last request. */
 async function unseal(app: FastifyInstance, { configuration }: SoakpOptions): Promise<void> {
   const { dataDir, databaseFile } = configuration
@@ -80,9 +85,16 @@ async function unseal(app: FastifyInstance, { configuration }: SoakpOptions): Pr
 
   const flush = () =>
     dailyCounts.flush().catch((error: unknown) => app.log.error({ error: describeError(error) }, 'counts not written'))
+  const prune = () =>
+    store
+      .pruneTokens(now() - KEPT_SECONDS)
+      .catch((error: unknown) => app.log.error({ error: describeError(error) }, 'expired tokens not forgotten'))
   const timer = setInterval(() => void flush(), 1_000).unref()
+  const daily = setInterval(() => void prune(), DAY_MS).unref()
+  app.addHook('onReady', prune)
   app.addHook('onClose', async () => {
     clearInterval(timer)
+    clearInterval(daily)
     await dispatcher.destroy()
     await flush()
     await store.close()

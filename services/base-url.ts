@@ -14,6 +14,9 @@ export function normaliseBaseUrl(value: string, param: string): string {
   if (url.search !== '' || url.hash !== '' || value.includes('?') || value.includes('#')) {
     throw invalid(param, `${param} must not contain a query or a fragment.`)
   }
+  if (/\/\.{1,2}(?:\/|$)|%2e|%2f|%5c|\\/i.test(value)) {
+    throw invalid(param, `${param} must not contain dot segments or encoded slashes.`)
+  }
   const path = url.pathname.replace(/\/+$/, '')
   return url.origin + (path === '' ? '/v1' : path)
 }

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { newRequestId } from './identifiers.ts'
 
 /** Answers what Node's HTTP parser refused, in the envelope that every error has, and closes the connection. */
 export function answerClientError(error: Error & { code?: string }, socket: Socket): void {
@@ -14,6 +15,7 @@ export function answerClientError(error: Error & { code?: string }, socket: Sock
     `HTTP/1.1 ${status}`,
     'content-type: application/json; charset=utf-8',
     `content-length: ${Buffer.byteLength(body)}`,
+    `x-request-id: ${newRequestId()}`,
     'x-should-retry: false',
     'connection: close',
   ]

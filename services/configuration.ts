@@ -64,12 +64,19 @@ export function readConfiguration(
   const reader = createEnvironmentReader(environment)
   const isProduction = environment['NODE_ENV'] === 'production'
   const warnings: string[] = []
-  const host = text(reader, 'SOAKP_HOST')
+  const asked = text(reader, 'SOAKP_HOST')
+  // Fastify would open a second server for the other address of `localhost`, without our listeners.
+  const host = asked === 'localhost' ? '127.0.0.1' : asked
   const dataDir = resolve(workingDirectory, text(reader, 'SOAKP_DATA_DIR'))
   const databaseFile = text(reader, 'SOAKP_DATABASE_FILE')
   const upstream = normaliseBaseUrl(text(reader, 'SOAKP_UPSTREAM'), 'SOAKP_UPSTREAM')
   const adminToken = reader.text('SOAKP_ADMIN_TOKEN')
   if (adminToken !== undefined) assertStrong('SOAKP_ADMIN_TOKEN', adminToken, isProduction, warnings)
+  if (adminToken !== undefined && !/^[\x21-\x7e]+$/.test(adminToken)) {
+    warnings.push(
+      'SOAKP_ADMIN_TOKEN has blanks or letters beyond ASCII: it works by HTTP Basic, but not as a Bearer credential.',
+    )
+  }
   const certificatesFile = reader.text('SOAKP_UPSTREAM_CA_FILE')
 
   const configuration: Configuration = {

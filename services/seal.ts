@@ -10,12 +10,11 @@ import { loadUnsealSource } from './unseal/index.ts'
 import type { UnsealParameters, UnsealSource } from './unseal/index.ts'
 
 /** What an opened seal gives: the root key that all others are derived from, and the name of this instance. */
-export interface Unsealed {
+export interface OpenedSeal {
   /** 32 random bytes, made once. */
   readonly root: Buffer
   /** A UUID that tokens and envelopes name as their issuer. */
   readonly instance: string
-  readonly isNew: boolean
 }
 
 const TYPE = 'soakp-root+jwe'
@@ -30,7 +29,7 @@ export async function openSeal(
   sealFile: string,
   databaseFile: string,
   configuration: UnsealConfiguration,
-): Promise<Unsealed> {
+): Promise<OpenedSeal> {
   // Asked first: another SOAKP that starts at this moment writes the seal before the database.
   const hasDatabase = existsSync(databaseFile)
   const envelope = await readEnvelope(sealFile)
@@ -44,15 +43,15 @@ export async function openSeal(
 }
 
 /** Makes the seal; undefined when somebody else was quicker. */
-async function makeSeal(sealFile: string, source: UnsealSource): Promise<Unsealed | undefined> {
+async function makeSeal(sealFile: string, source: UnsealSource): Promise<OpenedSeal | undefined> {
   const root = randomBytes(ROOT_BYTES)
   const instance = randomUUID()
   const parameters = source.newParameters()
   const envelope = await new CompactEncrypt(root)
     .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', typ: TYPE, sub: instance, source: source.kind, parameters })
     .encrypt(await source.wrappingKey(parameters))
-  const isNew = await createDurably(sealFile, `${envelope}\n`, 0o600)
-  return isNew ? { root, instance, isNew } : undefined
+  const isMade = await createDurably(sealFile, `${envelope}\n`, 0o600)
+  return isMade ? { root, instance } : undefined
 }
 
 async function readEnvelope(sealFile: string): Promise<string | undefined> {
@@ -65,7 +64,11 @@ async function readEnvelope(sealFile: string): Promise<string | undefined> {
   }
 }
 
-async function openEnvelope(sealFile: string, envelope: string, configuration: UnsealConfiguration): Promise<Unsealed> {
+async function openEnvelope(
+  sealFile: string,
+  envelope: string,
+  configuration: UnsealConfiguration,
+): Promise<OpenedSeal> {
   const { parameters, instance, kind } = readHeader(sealFile, envelope)
   if (kind !== configuration.kind) throw wrongKind(sealFile, kind)
   const source = await loadUnsealSource(configuration, false)
@@ -75,7 +78,7 @@ async function openEnvelope(sealFile: string, envelope: string, configuration: U
       keyManagementAlgorithms: ['dir'],
       contentEncryptionAlgorithms: ['A256GCM'],
     })
-    if (plaintext.length === ROOT_BYTES) return { root: Buffer.from(plaintext), instance, isNew: false }
+    if (plaintext.length === ROOT_BYTES) return { root: Buffer.from(plaintext), instance }
   } catch (cause) {
     if (!(cause instanceof errors.JWEDecryptionFailed)) throw damaged(sealFile, cause)
     const what = configuration.kind === 'secret' ? 'SOAKP_SECRET' : `The root key file ${configuration.file}`

@@ -2,7 +2,7 @@ import { test } from 'tap'
 import { PLAIN, bearer, isRefused } from './support/refusals.ts'
 import { ADMIN, startSoakp } from './support/soakp.ts'
 import type { JsonAnswer, TestSoakp } from './support/soakp.ts'
-import { eventually, exchange } from './support/wire.ts'
+import { eventually, exchange, openWire } from './support/wire.ts'
 
 interface LogRecord {
   readonly level: string
@@ -47,6 +47,21 @@ test('what is not there is answered alike, whoever asks and however near it is t
     }
   }
   t.equal(new Set(asked).size, 1)
+})
+
+test('what is not there is refused before its body has come', async (t) => {
+  const soakp = await startSoakp(t, PLAIN)
+  const head = 'POST /nope HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{'
+  const wire = await openWire(t, soakp)
+  wire.write(head)
+  t.match(await wire.until(/SOAKP_NOT_FOUND/), /^HTTP\/1\.1 404 /)
+})
+
+test('a request without a host is refused in the envelope that every error has', async (t) => {
+  const soakp = await startSoakp(t, PLAIN)
+  const wire = await openWire(t, soakp)
+  wire.write('GET /v1/models HTTP/1.1\r\n\r\n')
+  t.match(await wire.until(/SOAKP_REQUEST_AMBIGUOUS/), /^HTTP\/1\.1 400 [\s\S]*x-request-id: req_/)
 })
 
 test('a path that cannot be read is refused and ends nothing', async (t) => {

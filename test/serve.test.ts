@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
+import { request } from 'node:http'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'tap'
@@ -120,3 +121,29 @@ test('a server that hangs is a clear error of the command', async (t) => {
   t.equal(code, 1)
   t.match(stderr, /^soakp: The SOAKP behind \S+ does not answer\. .*\n$/)
 })
+
+test('a full disk behind the log ends neither calls nor the process', async (t) => {
+  const dataDir = join(await temporaryFolder(t), 'data')
+  const command = 'exec "$0" bin/soakp.js serve > /dev/full'
+  const server = run(t, 'bash', ['-c', command, process.execPath], {
+    environment: { SOAKP_DATA_DIR: dataDir, SOAKP_PORT: '0', SOAKP_LOG_LEVEL: 'debug' },
+  })
+  const ask = () => socketStatus(join(dataDir, 'soakp.sock'), '/soakp/keys')
+  let status = await ask()
+  while (status === undefined) status = await ask()
+  for (let call = 0; call < 20; call += 1) t.equal(await ask(), 200)
+  server.kill('SIGTERM')
+  t.match(await server.ended, { code: 0 })
+})
+
+/** Returns the status of a GET through the control socket, or undefined while nobody listens there. */
+function socketStatus(socketPath: string, path: string): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const call = request({ socketPath, path }, (response) => {
+      response.resume()
+      response.once('end', () => resolve(response.statusCode))
+    })
+    call.once('error', () => resolve(undefined))
+    call.end()
+  })
+}

@@ -88,6 +88,8 @@ export interface Store {
   revokeToken(id: string, now: number): Promise<TokenRecord | undefined>
   /** Begins the next generation of a token that is live at `now`; undefined when it is not live or not there. */
   rotateToken(id: string, rotation: Rotation, now: number): Promise<TokenRecord | undefined>
+  /** Forgets tokens that expired before a time, with all that belongs to them. */
+  pruneTokens(before: number): Promise<void>
   /** Reads what a request needs, about 3 us: nothing is cached, so a revocation by any process holds at once. */
   findGrant(tokenId: string, now: number): Grant | undefined
   /** Tells whether a live token names this browser origin. */

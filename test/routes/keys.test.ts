@@ -95,7 +95,7 @@ test('a body that cannot be read is refused and not repeated', async (t) => {
   const cases: [what: string, body: string | undefined, status: number, code: string, type?: string][] = [
     ['no JSON', `{"key": ${key}`, 400, 'SOAKP_BODY_INVALID'],
     ['a key alone', key, 400, 'SOAKP_BODY_INVALID'],
-    ['an empty body', '', 400, 'SOAKP_BODY_INVALID'],
+    ['an empty body', '', 400, 'SOAKP_REQUEST_INVALID'],
     ['null', 'null', 400, 'SOAKP_REQUEST_INVALID'],
     ['a string', `"${key}"`, 400, 'SOAKP_REQUEST_INVALID'],
     ['a prototype', `{"key":"${key}","__proto__":{"name":"x"}}`, 400, 'SOAKP_BODY_INVALID'],

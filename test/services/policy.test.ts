@@ -177,8 +177,6 @@ test('a base URL is normalised as SDKs take it', (t) => {
     'https://api.openai.com/': 'https://api.openai.com/v1',
     'HTTPS://API.OpenAI.com:443/V1': 'https://api.openai.com/V1',
     'https://example.com:8443/openai/deployments/x': 'https://example.com:8443/openai/deployments/x',
-    'https://example.com/a/../b/./c': 'https://example.com/b/c',
-    'https://example.com/a/%2e%2e/b': 'https://example.com/b',
     'https://münchen.example/v1': 'https://xn--mnchen-3ya.example/v1',
     'http://[::1]:8080': 'http://[::1]:8080/v1',
     'http://127.1:8080/v1': 'http://127.0.0.1:8080/v1',
@@ -192,7 +190,8 @@ test('a base URL is normalised as SDKs take it', (t) => {
   const none = words(`api.openai.com /v1 //api.openai.com/v1 ftp://example.com file:///etc/passwd data:, javascript:x
     https:// https://user@example.com/v1 https://user:pass@example.com https://:pass@example.com https://example.com/v1?x=1
     https://example.com/v1? https://example.com/v1# https://example.com/v1#x https://[::1 https://a:99999 https://999.1.1.1
-    wss://example.com unix:/tmp/x https://exa%00mple.com`)
+    https://example.com/a/../b https://example.com/./a https://example.com/a/%2E%2e/b https://example.com/a%2fb
+    https://example.com\\a wss://example.com unix:/tmp/x https://exa%00mple.com`)
   for (const value of ['', 'https://exa mple.com', 'not a url', ...none]) {
     const error = { statusCode: 400, code: 'SOAKP_BASE_URL_INVALID', param: 'base_url', message: /base_url/ }
     t.throws(() => normaliseBaseUrl(value, 'base_url'), error, JSON.stringify(value))
