@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
-import { listeningAddress } from '../plugins/control.ts'
-import { LOCAL_AUTHORITY_FILE } from '../plugins/tls.ts'
+import { listeningAddress } from '../services/listening-address.ts'
+import { LOCAL_AUTHORITY_FILE } from '../services/data-files.ts'
 import type { Configuration } from '../services/configuration.ts'
 import { describedLines } from './output.ts'
 import { commandLine, packageVersion, shellWord, shortPath } from './package.ts'
@@ -19,7 +19,7 @@ export function banner(app: FastifyInstance, configuration: Configuration, warni
       'Data',
       `${shortPath(dataDir)} (encrypted${rootKey === undefined ? '' : `; root key ${rootKey}: fine for trying out, move it for production`})`,
     ],
-    ['Address', listeningAddress(app, configuration)],
+    ['Address', listeningAddress(app.server.address(), configuration)],
     [
       'Authority',
       authority === undefined

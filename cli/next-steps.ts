@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import { localAddress } from '../plugins/control.ts'
-import { LOCAL_AUTHORITY_FILE } from '../plugins/tls.ts'
+import { localAddress } from '../services/listening-address.ts'
+import { LOCAL_AUTHORITY_FILE } from '../services/data-files.ts'
 import type { Connection } from './connection.ts'
 import { commandLine, shellWord } from './package.ts'
 

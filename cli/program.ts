@@ -1,6 +1,9 @@
 import { Command } from 'commander'
 import { addAdminCommands } from './admin.ts'
+import { addAuthorityCommands } from './ca.ts'
+import { addDoctorCommand } from './doctor.ts'
 import { addKeyCommands } from './keys.ts'
+import { addMigrateCommand } from './migrate.ts'
 import { packageVersion } from './package.ts'
 import { addTokenCommands } from './tokens.ts'
 
@@ -24,6 +27,9 @@ export function createProgram(): Command {
   addKeyCommands(program)
   addTokenCommands(program)
   addAdminCommands(program)
+  addDoctorCommand(program)
+  addAuthorityCommands(program)
+  addMigrateCommand(program)
   return program
 }
 
@@ -35,6 +41,9 @@ Examples:
   $ soakp tokens add --subject alice --expires-in 12h --path /chat/completions
   $ soakp tokens list --json | jq -r '.data[].id'
   $ soakp tokens revoke tok_...                        ends its running calls, too
+  $ soakp doctor                                       say what is wrong and what to do about it
+  $ soakp ca trust                                     have this machine trust the local authority
+  $ soakp migrate secrets.sqlite                       take over the keys of the 2023 soakp
 
 In a clone it is \`npm run soakp keys add\`; options need \`--\`: \`npm run soakp -- keys list --json\`.
 
@@ -49,7 +58,7 @@ With --json, standard output holds exactly the JSON of the HTTP API; errors are 
 
 Exit codes:
   0  done
-  1  failed, or refused by SOAKP
+  1  failed, or refused by SOAKP; \`doctor\`: there is a fault
   2  wrong usage
   3  there is no such key or token
   4  \`keys check\`: the upstream does not take the key, or could not be asked

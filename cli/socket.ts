@@ -15,19 +15,26 @@ export async function openSocket(dataDir: string): Promise<Transport | undefined
   const health = await askHealth(path)
   if (health === undefined) return undefined
   const address = health.headers[ADDRESS_HEADER]
+  const closing = new AbortController()
   return {
     address: typeof address === 'string' ? address : undefined,
-    async send(method, url, body) {
-      const response = await exchange(path, method, url, body)
+    async send(method, url, body, headers) {
+      const response = await exchange(path, { method, url, body, headers, signal: closing.signal })
       return { status: response.statusCode ?? 0, text: await text(response) }
     },
-    async close() {},
+    async close() {
+      closing.abort()
+    },
   }
 }
 
 async function askHealth(path: string): Promise<IncomingMessage | undefined> {
   try {
-    const response = await exchange(path, 'GET', '/soakp/health', undefined, AbortSignal.timeout(HEALTH_MS))
+    const response = await exchange(path, {
+      method: 'GET',
+      url: '/soakp/health',
+      signal: AbortSignal.timeout(HEALTH_MS),
+    })
     response.resume()
     return response
   } catch (cause) {
@@ -44,17 +51,19 @@ function failed(message: string, cause: unknown): SoakpError {
   return new SoakpError(500, 'SOAKP_CONTROL', message, { cause })
 }
 
-function exchange(
-  socketPath: string,
-  method: string,
-  path: string,
-  body: unknown,
-  signal?: AbortSignal,
-): Promise<IncomingMessage> {
+interface Call {
+  readonly method: string
+  readonly url: string
+  readonly body?: unknown
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  readonly signal: AbortSignal
+}
+
+function exchange(socketPath: string, { method, url, body, headers, signal }: Call): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const content = body === undefined ? undefined : JSON.stringify(body)
-    const headers = content === undefined ? {} : { 'content-type': 'application/json' }
-    const call = request({ socketPath, method, path, headers, ...(signal && { signal }) }, resolve)
+    const all = { ...headers, ...(content !== undefined && { 'content-type': 'application/json' }) }
+    const call = request({ socketPath, method, path: url, headers: all, signal }, resolve)
     call.once('error', reject)
     call.end(content)
   })

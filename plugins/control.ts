@@ -1,17 +1,15 @@
 import { createServer } from 'node:http'
 import fp from 'fastify-plugin'
 import type { FastifyInstance } from 'fastify'
-import type { Configuration } from '../services/configuration.ts'
 import { ADDRESS_HEADER, controlSocketPath, listenAlone } from '../services/control-socket.ts'
 import { SoakpError } from '../services/errors.ts'
+import { listeningAddress } from '../services/listening-address.ts'
 import { describeError } from '../services/log-fields.ts'
 import type { SoakpOptions } from '../services/options.ts'
 
 /** The path may be too long for one, or the file system or operating system has none. */
 const NO_SOCKET =
   'no control socket in the data folder: the command works on the folder itself, and what it revokes ends at the next call, not within a running stream'
-
-const CALLED_LOCALHOST = new Set(['127.0.0.1', '::1', '0.0.0.0', '::'])
 
 /** Serves the same routes on a socket in the data folder, mode 0600: whoever can open it is the admin. */
 async function control(app: FastifyInstance, { configuration }: SoakpOptions): Promise<void> {
@@ -22,7 +20,7 @@ async function control(app: FastifyInstance, { configuration }: SoakpOptions): P
   let isClosing = false
 
   const server = createServer((request, response) => {
-    const address = listeningAddress(app, configuration)
+    const address = listeningAddress(app.server.address(), configuration)
     if (address !== undefined) response.setHeader(ADDRESS_HEADER, address)
     // So that no idle connection is waited for when SOAKP stops.
     response.shouldKeepAlive = false
@@ -68,19 +66,6 @@ async function control(app: FastifyInstance, { configuration }: SoakpOptions): P
     })
   })
   app.addHook('onClose', async () => closed)
-}
-
-/** Returns the address at which programs on this machine reach a server, so not 0.0.0.0; undefined before it listens. */
-export function listeningAddress(app: FastifyInstance, configuration: Configuration): string | undefined {
-  const listening = app.server.address()
-  if (listening === null || typeof listening === 'string') return undefined
-  return localAddress(configuration, listening.port)
-}
-
-/** Returns the address at which programs on this machine reach a server on this port. */
-export function localAddress({ host, tls }: Configuration, port: number): string {
-  const name = CALLED_LOCALHOST.has(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host
-  return `${tls.mode === 'off' ? 'http' : 'https'}://${name}:${port}`
 }
 
 export default fp(control, { name: 'control', fastify: '5.x' })

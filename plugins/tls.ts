@@ -1,56 +1,108 @@
-import { X509Certificate, createPrivateKey } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import type { Server } from 'node:https'
+import { randomBytes } from 'node:crypto'
 import { hostname, networkInterfaces } from 'node:os'
 import { join } from 'node:path'
+import type { SecureContextOptions, Server } from 'node:tls'
 import fp from 'fastify-plugin'
 import type { FastifyInstance } from 'fastify'
-import type { SoakpOptions } from '../services/options.ts'
-import type { TlsConfiguration } from '../services/configuration.ts'
-import { SoakpError } from '../services/errors.ts'
+import { assertInTime } from '../services/certificate-files.ts'
+import type { CertificateFiles } from '../services/certificate-files.ts'
+import { createChangingCertificate } from '../services/changing-certificate.ts'
+import { LOCAL_AUTHORITY_FILE } from '../services/data-files.ts'
 import { writeDurably } from '../services/files.ts'
-import { describeError } from '../services/log-fields.ts'
 import type { LocalAuthority } from '../services/local-authority.ts'
+import { describeError } from '../services/log-fields.ts'
+import type { SoakpOptions } from '../services/options.ts'
 
-/** The file of the local authority's certificate in the data folder. */
-export const LOCAL_AUTHORITY_FILE = 'local-authority.pem'
+/** Options of this plugin: how often it looks whether the files of `SOAKP_TLS=files` have changed. */
+export interface TlsOptions extends SoakpOptions {
+  readonly certificatePollMs?: number
+}
 
-const DAY_MS = 86_400_000
+const POLL_MS = 5_000
+const HOUR_MS = 3_600_000
+
+/** Everything of TLS that is not the certificate. `setSecureContext` forgets what it is not told each time. */
+const SECURE: SecureContextOptions = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3', honorCipherOrder: true }
 
 interface Material {
   readonly cert: string
   readonly key: string
-  /** When it should be made anew; undefined when that is not ours to do. */
-  readonly renewAt?: number
 }
 
-/** Gives the HTTPS server its certificate before it listens, and renews one of the local authority. */
-async function tls(app: FastifyInstance, { configuration }: SoakpOptions): Promise<void> {
-  const { server } = app
-  const { tls: settings } = configuration
-  if (settings.mode === 'off') return
-  const httpsServer = server as unknown as Server
+/** Gives the server its certificate before it listens, and a new one in time. */
+async function tls(app: FastifyInstance, { configuration, certificatePollMs }: TlsOptions): Promise<void> {
+  const { server } = app as { server: object }
+  const { dataDir, host, tls: settings } = configuration
+  if (settings.mode === 'off' || !isTlsServer(server)) return
+  const use = ({ cert, key }: Material) => useMaterial(server, { cert, key })
+  if (settings.mode === 'files') followFiles(app, settings, use, certificatePollMs ?? POLL_MS)
+  else renewLocal(app, dataDir, host, use)
+}
 
-  const load = () =>
-    settings.mode === 'files' ? loadFiles(settings) : issueLocal(app, configuration.dataDir, configuration.host)
-  let material: Material | undefined
+/**
+ * Swaps the certificate. Connections that exist go on as they are; new ones get the new certificate, also those that
+ * would resume a session: with other ticket keys its ticket opens no more.
+ */
+function useMaterial(server: Server, { cert, key }: Material): void {
+  server.setSecureContext({ ...SECURE, cert, key })
+  server.setTicketKeys(randomBytes(48))
+}
 
-  async function apply(): Promise<void> {
-    material = await load()
-    httpsServer.setSecureContext({ cert: material.cert, key: material.key, minVersion: 'TLSv1.2' })
+/** Takes changed files into use: every few seconds it looks for them, and at once on SIGHUP. */
+function followFiles(app: FastifyInstance, files: CertificateFiles, use: (it: Material) => void, pollMs: number): void {
+  const certificate = createChangingCertificate(
+    files,
+    {
+      take(pair) {
+        use(pair)
+        app.log.info({ expires: pair.notAfter.toISOString() }, 'changed certificate taken into use')
+      },
+      refuse: (error) =>
+        app.log.error({ error: describeError(error) }, 'changed certificate not taken: the old one goes on'),
+    },
+    Date.now,
+  )
+  const look = () => void certificate.look()
+  let timer: NodeJS.Timeout | undefined
+
+  app.addHook('onReady', async () => {
+    const pair = await certificate.first()
+    try {
+      assertInTime(pair, files.certificateFile, Date.now())
+    } catch (error) {
+      app.log.error({ error: describeError(error) }, 'the certificate is used all the same until there is a better one')
+    }
+    use(pair)
+    timer = setInterval(look, pollMs).unref()
+    process.on('SIGHUP', look)
+  })
+  app.addHook('onClose', async () => {
+    clearInterval(timer)
+    process.off('SIGHUP', look)
+  })
+}
+
+/** Issues a certificate of the local authority, and the next when two thirds of its time are over. */
+function renewLocal(app: FastifyInstance, dataDir: string, host: string, use: (it: Material) => void): void {
+  let renewAt = 0
+
+  async function renew(): Promise<void> {
+    const issued = await issueLocal(app, dataDir, host)
+    use(issued)
+    renewAt = issued.renewAt
   }
 
   const timer = setInterval(() => {
-    if (material?.renewAt === undefined || Date.now() < material.renewAt) return
-    apply().catch((error: unknown) => app.log.error({ error: describeError(error) }, 'local certificate not renewed'))
-  }, DAY_MS).unref()
+    if (Date.now() < renewAt) return
+    renew().catch((error: unknown) => app.log.error({ error: describeError(error) }, 'local certificate not renewed'))
+  }, HOUR_MS).unref()
 
-  app.addHook('onReady', apply)
+  app.addHook('onReady', renew)
   app.addHook('onClose', async () => clearInterval(timer))
 }
 
 /** Issues a certificate of the local authority for this machine's names, making the authority on a first start. */
-async function issueLocal(app: FastifyInstance, dataDir: string, host: string): Promise<Material> {
+async function issueLocal(app: FastifyInstance, dataDir: string, host: string) {
   // Loading the X.509 library takes 60 ms, which other modes need not pay.
   const { createLocalAuthority, issueLocalCertificate, permittedNames } = await import('../services/local-authority.ts')
   const now = new Date()
@@ -58,11 +110,8 @@ async function issueLocal(app: FastifyInstance, dataDir: string, host: string): 
     createLocalAuthority(now),
   )
   await writeDurably(join(dataDir, LOCAL_AUTHORITY_FILE), value.certificatePem, 0o644)
-  const { certificatePem, privateKeyPem, notAfter } = await issueLocalCertificate(
-    value,
-    permittedNames(value, namesOf(host)),
-    now,
-  )
+  const names = permittedNames(value, namesOf(host))
+  const { certificatePem, privateKeyPem, notAfter } = await issueLocalCertificate(value, names, now)
   const renewAt = now.getTime() + ((notAfter.getTime() - now.getTime()) * 2) / 3
   return { cert: certificatePem, key: privateKeyPem, renewAt }
 }
@@ -75,30 +124,9 @@ function namesOf(host: string): string[] {
   return [...new Set(['localhost', '127.0.0.1', '::1', hostname(), ...addresses])]
 }
 
-async function loadFiles({ certificateFile, keyFile }: TlsConfiguration & { mode: 'files' }): Promise<Material> {
-  const cert = await readPem(certificateFile, 'SOAKP_TLS_CERT_FILE')
-  const key = await readPem(keyFile, 'SOAKP_TLS_KEY_FILE')
-  let isPair: boolean
-  try {
-    isPair = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))
-  } catch (cause) {
-    const message = `${certificateFile} and ${keyFile} must be a certificate and its private key in PEM, without a passphrase.`
-    throw new SoakpError(500, 'SOAKP_TLS_FILES', message, { cause })
-  }
-  if (isPair) return { cert, key }
-  throw new SoakpError(
-    500,
-    'SOAKP_TLS_FILES',
-    `The key in ${keyFile} does not belong to the certificate in ${certificateFile}.`,
-  )
-}
-
-async function readPem(file: string, name: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (cause) {
-    throw new SoakpError(500, 'SOAKP_TLS_FILES', `${name} names ${file}, which cannot be read.`, { cause })
-  }
+/** With HTTP/2 the server is one of node:http2, else of node:https; both are TLS servers. */
+function isTlsServer(server: object): server is Server {
+  return 'setSecureContext' in server && 'setTicketKeys' in server
 }
 
 export default fp(tls, { name: 'tls', fastify: '5.x', dependencies: ['vault'] })

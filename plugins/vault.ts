@@ -25,6 +25,7 @@ import type { Store } from '../services/stores/index.ts'
 import { createVault } from '../services/vault.ts'
 import type { Vault } from '../services/vault.ts'
 import type { SoakpOptions } from '../services/options.ts'
+import { SEAL_FILE } from '../services/data-files.ts'
 
 /** What an unsealed SOAKP holds. */
 export interface Unsealed {
@@ -57,7 +58,7 @@ async function unseal(app: FastifyInstance, { configuration }: SoakpOptions): Pr
   const { dataDir, databaseFile } = configuration
   const now = () => Math.floor(Date.now() / 1000)
   await prepareDataDir(dataDir)
-  const { root, instance } = await openSeal(join(dataDir, 'seal.jwe'), databaseFile, configuration.unseal)
+  const { root, instance } = await openSeal(join(dataDir, SEAL_FILE), databaseFile, configuration.unseal)
   const keyRing = createKeyRing(root, instance)
   const store = await openStore('sqlite', { file: databaseFile, key: keyRing.databaseKey() })
   const cipher = createCipher(keyRing, instance)

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { access, chmod, constants, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { SoakpError, hasErrorCode } from './errors.ts'
+import { SEAL_FILE } from './data-files.ts'
 
 const TEMPORARY = /\.[0-9a-f]{8}\.new$/
 const ABANDONED_AFTER_MS = 60_000
@@ -111,7 +112,7 @@ async function removeAbandoned(dataDir: string): Promise<void> {
 
 async function isOwn(dataDir: string): Promise<boolean> {
   const names = (await readdir(dataDir)).filter((name) => name !== 'lost+found')
-  return names.length === 0 || names.includes('seal.jwe')
+  return names.length === 0 || names.includes(SEAL_FILE)
 }
 
 function foreign(dataDir: string): SoakpError {

@@ -8,14 +8,15 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 /** Which rooms a room may import from, besides itself and packages. The rest of the design is read off this table. */
 const allowed: Record<string, readonly string[]> = {
   bin: ['cli'],
-  cli: ['fastify.config.ts', 'plugins', 'services'],
+  cli: ['fastify.config.ts', 'services'],
   'index.ts': ['fastify.config.ts', 'services'],
+  // As the main module it hands over to the command, which imports it in turn; the import is dynamic.
   'fastify.config.ts': ['cli', 'plugins', 'routes', 'services'],
   plugins: ['services'],
   routes: ['services'],
   services: ['migrations'],
   migrations: [],
-  practice: ['cli', 'fastify.config.ts', 'plugins', 'services'],
+  practice: ['cli', 'fastify.config.ts', 'services'],
   client: [],
   bench: ['fastify.config.ts', 'practice', 'services'],
 }
