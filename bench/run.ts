@@ -6,7 +6,10 @@ import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Agent, fetch } from 'undici'
+import { startPracticeUpstream } from '../practice/upstream.ts'
 import { measureBlocks } from './blocks.ts'
+import { measureLeaving, measureRevocation } from './endings.ts'
+import type { EndingResult } from './endings.ts'
 import { load } from './load.ts'
 import type { LoadResult, Target } from './load.ts'
 import { streams } from './streams.ts'
@@ -45,6 +48,7 @@ async function measureServer(tls: string, upstream: string, key: string): Promis
     await load(target, 16, 2_000)
     show('1 connection', await load(target, 1, 2_000))
     show('64 connections', await load(target, 64, 20_000))
+    await measureEndings(address, certificates)
     const { events, ...result } = await streams(target, 500, 6)
     row(`${result.streams} streams, ${events} events`, `${result.cpuMicrosecondsPerEvent.toFixed(0)} us CPU/event`)
     row(
@@ -56,6 +60,22 @@ async function measureServer(tls: string, upstream: string, key: string): Promis
     await once(server, 'exit')
     await rm(dataDir, { recursive: true, force: true })
   }
+}
+
+/** With a practice upstream in this process, which knows when its calls have ended. */
+async function measureEndings(address: string, certificates: string | undefined): Promise<void> {
+  const upstream = await startPracticeUpstream()
+  const manage = (method: string, path: string, body?: object) => callAdmin(address, certificates, method, path, body)
+  const { id } = (await manage('POST', '/soakp/keys', { key: upstream.key, base_url: upstream.url })) as { id: string }
+  const target = { address, certificates, keyId: id, upstream, manage }
+  const revocation = await measureRevocation(target, 50)
+  row('revocation to the end of a stream on both sides', endings(revocation))
+  row('client gone to the end of the upstream call', endings(await measureLeaving(target, 50)))
+  await upstream.close()
+}
+
+function endings({ medianMs, longestMs }: EndingResult): string {
+  return `median ${medianMs.toFixed(1)} ms, longest of 50 ${longestMs.toFixed(1)} ms`
 }
 
 const ADMIN = 'soakp_admin_of-the-bench-9d41'
@@ -81,14 +101,28 @@ async function addressOf(server: ChildProcess): Promise<string> {
 }
 
 async function saveKey(address: string, certificates: string | undefined, key: string): Promise<string> {
-  const answer = await fetch(`${address}/soakp/keys`, {
-    method: 'POST',
-    dispatcher: new Agent({ connect: { ca: certificates } }),
-    headers: { authorization: `Bearer ${ADMIN}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ key }),
-  })
-  const { token } = (await answer.json()) as { token: { token: string } }
+  const { token } = (await callAdmin(address, certificates, 'POST', '/soakp/keys', { key })) as SavedKey
   return token.token
+}
+
+interface SavedKey {
+  readonly token: { readonly token: string }
+}
+
+async function callAdmin(
+  address: string,
+  certificates: string | undefined,
+  method: string,
+  path: string,
+  body?: object,
+): Promise<unknown> {
+  const answer = await fetch(address + path, {
+    method,
+    dispatcher: new Agent({ connect: { ca: certificates } }),
+    headers: { authorization: `Bearer ${ADMIN}`, ...(body && { 'content-type': 'application/json' }) },
+    ...(body && { body: JSON.stringify(body) }),
+  })
+  return answer.json()
 }
 
 function show(name: string, result: LoadResult): void {
