@@ -68,11 +68,13 @@ function foreignError(error: unknown): SoakpError {
   const [ownCode, message] = REFUSALS[code] ?? []
   if (ownCode !== undefined && message !== undefined) return new SoakpError(statusCode, ownCode, message)
   if (statusCode >= 400 && statusCode < 500) {
-    const message = 'The request is not valid. Under /v1, a path must have no dot segments (..) and no backslashes.'
-    return new SoakpError(statusCode, 'SOAKP_REQUEST_INVALID', message)
+    return new SoakpError(statusCode, 'SOAKP_REQUEST_INVALID', NOT_VALID)
   }
   return new SoakpError(500, 'SOAKP_INTERNAL', 'Something failed inside SOAKP. The log has it under this request id.')
 }
+
+/** What http-proxy refuses has no code of its own. */
+const NOT_VALID = 'The request is not valid. Under /v1, a path must have no dot segments (..) and no backslashes.'
 
 /** Fastify's own messages repeat what was sent, so each has ours. */
 const REFUSALS: Readonly<Record<string, readonly [code: string, message: string]>> = {

@@ -27,7 +27,10 @@ function formsOf(secret: string): Buffer[] {
   // the ends depend on what is around.
   const base64 = [0, 1, 2].map((skipped) => bytes.subarray(skipped, skipped + Math.floor((bytes.length - 2) / 3) * 3))
   return [
-    ...[secret, secret.slice(4, -4), encodeURIComponent(secret), bytes.toString('hex')],
+    secret,
+    secret.slice(4, -4),
+    encodeURIComponent(secret),
+    bytes.toString('hex'),
     ...base64.flatMap((part) => [part.toString('base64'), part.toString('base64url')]),
   ].map((form) => Buffer.from(form))
 }
