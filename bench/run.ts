@@ -65,7 +65,7 @@ async function measureServer(tls: string, upstream: string, key: string): Promis
 /** With a practice upstream in this process, which knows when its calls have ended. */
 async function measureEndings(address: string, certificates: string | undefined): Promise<void> {
   const upstream = await startPracticeUpstream()
-  const manage = (method: string, path: string, body?: object) => callAdmin(address, certificates, method, path, body)
+  const manage = (method: string, route: string, body?: object) => callAdmin(address, certificates, method, route, body)
   const { id } = (await manage('POST', '/soakp/keys', { key: upstream.key, base_url: upstream.url })) as { id: string }
   const target = { address, certificates, keyId: id, upstream, manage }
   const revocation = await measureRevocation(target, 50)
@@ -113,10 +113,10 @@ async function callAdmin(
   address: string,
   certificates: string | undefined,
   method: string,
-  path: string,
+  route: string,
   body?: object,
 ): Promise<unknown> {
-  const answer = await fetch(address + path, {
+  const answer = await fetch(address + route, {
     method,
     dispatcher: new Agent({ connect: { ca: certificates } }),
     headers: { authorization: `Bearer ${ADMIN}`, ...(body && { 'content-type': 'application/json' }) },

@@ -11,6 +11,6 @@ export async function readSecret(message: string): Promise<string> {
 async function prompt(message: string): Promise<string> {
   const { default: password } = await import('@inquirer/password')
   // The question goes to standard error, so that the answer of `--json` has standard output for itself.
-  const typed = await password({ message, toggleMask: false }, { input: process.stdin, output: process.stderr })
+  const typed = await password({ message }, { input: process.stdin, output: process.stderr })
   return typed.trim()
 }
