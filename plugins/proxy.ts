@@ -115,7 +115,7 @@ async function passSocket(
   request: FastifyRequest,
   reply: FastifyReply,
   { key, ...account }: OpenedKey,
-  { origin, path }: UpstreamTarget,
+  upstream: UpstreamTarget,
 ): Promise<void> {
   const { grant } = request.authenticatedToken()
   const named = parseSubprotocols(request.headers['sec-websocket-protocol'])
@@ -125,10 +125,10 @@ async function passSocket(
     project: account.project ?? named.project,
   })
   await app.sockets.pass(request, reply, {
-    url: origin.replace(/^http/, 'ws') + path,
+    ...upstream,
     protocols: named.offered,
     headers,
-    connect: app.unsealed.connectTo(origin),
+    connect: app.unsealed.connectTo(upstream.origin),
     key: key.reveal(),
     tokenId: grant.token_id,
     keyId: grant.key_id,

@@ -1,28 +1,28 @@
-import { ServerResponse } from 'node:http'
-import type { IncomingMessage } from 'node:http'
-import type { Duplex } from 'node:stream'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { WebSocketServer } from 'ws'
-import type { WebSocket } from 'ws'
-import { readableBody } from '../services/content-encoding.ts'
-import { headerValues, responseHeaders } from '../services/headers.ts'
+import { SoakpError } from '../services/errors.ts'
 import { createLeakGuard } from '../services/leak-guard.ts'
+import type { LeakGuard } from '../services/leak-guard.ts'
 import type { SoakpOptions } from '../services/options.ts'
-import { POLICY_VIOLATION, relaySocket } from '../services/socket-relay.ts'
-import { keyLeaked, keyRefused, tokenEnded } from '../services/upstream-errors.ts'
+import { GOING_AWAY, POLICY_VIOLATION } from '../services/socket-close.ts'
+import { assertHandshake } from '../services/socket-handshake.ts'
+import { CLOSE_MS } from '../services/socket-options.ts'
+import { passableRefusal } from '../services/socket-refusal.ts'
+import type { SocketRefusal } from '../services/socket-refusal.ts'
+import { relaySocket } from '../services/socket-relay.ts'
+import type { RunningSocketRelay } from '../services/socket-relay.ts'
+import { createSocketServer } from '../services/socket-server.ts'
+import { listenToUpgrades } from '../services/upgrades.ts'
+import type { Upgrade } from '../services/upgrades.ts'
+import { keyLeaked, tokenEnded } from '../services/upstream-errors.ts'
 import { openUpstreamSocket } from '../services/upstream-socket.ts'
-import type { SocketRefusal, UpstreamSocketCall } from '../services/upstream-socket.ts'
+import type { UpstreamSocket, UpstreamSocketCall } from '../services/upstream-socket.ts'
+import { watchWaitingClient } from '../services/waiting-client.ts'
 import { logEnd } from './request-log.ts'
 
-/** A request that wants to become a WebSocket. */
-interface Upgrade {
-  readonly socket: Duplex
-  readonly head: Buffer
-}
-
 /** What of a call the relay cannot know. */
-export type SocketCall = Pick<UpstreamSocketCall, 'url' | 'protocols' | 'headers' | 'connect'> & {
+export type SocketCall = Omit<UpstreamSocketCall, 'handshakeMs' | 'mostBytes'> & {
   /** The upstream key, which must not come back. */
   readonly key: string
   readonly tokenId: string
@@ -37,137 +37,119 @@ export interface Sockets {
   readonly pass: (request: FastifyRequest, reply: FastifyReply, call: SocketCall) => Promise<void>
 }
 
-const OWN_PATH = /^\/(?:v1|openai)(?:[/?]|$)/
+/** Why SOAKP ends a call: in words for a client that waits for its answer, and for one that has its WebSocket. */
+interface Ending {
+  readonly refusal: () => SoakpError
+  readonly code: number
+  readonly reason: string
+}
 
-/** RFC 6455 section 7.4.1: going away. */
-const GOING_AWAY = 1001
+const REVOKED: Ending = { refusal: tokenEnded, code: POLICY_VIOLATION, reason: 'the token was revoked' }
+const STOPPING: Ending = { refusal: stopping, code: GOING_AWAY, reason: 'the server is stopping' }
+
+/** In somebody else's Fastify, its other paths may have an upgrade listener of their own. */
+const OWN_PATH = /^\/(?:v1|openai)(?:[/?]|$)/
 
 /** Relays WebSockets. Their requests go through the same routes and hooks as all others, so refusals have a status. */
 async function sockets(app: FastifyInstance, { configuration }: SoakpOptions): Promise<void> {
-  const upgrades = new WeakMap<IncomingMessage, Upgrade>()
-  const chosen = new WeakMap<IncomingMessage, string>()
-  const running = new Set<(code: number, reason: string) => void>()
-  const server = new WebSocketServer({
-    noServer: true,
-    maxPayload: configuration.socketMessageBytes,
-    perMessageDeflate: false,
-    autoPong: false,
-    skipUTF8Validation: false,
-    handleProtocols: (_offered, request) => chosen.get(request) ?? false,
-  })
-  const times = { heartbeatMs: configuration.socketHeartbeatMs, closeMs: 2_000 }
+  const { socketMessageBytes: mostBytes, upstreamConnectMs: handshakeMs } = configuration
+  const times = { heartbeatMs: configuration.socketHeartbeatMs, closeMs: CLOSE_MS }
+  const running = new Set<(ending: Ending) => void>()
+  const server = createSocketServer(mostBytes)
+  const route = (request: IncomingMessage, response: ServerResponse) => app.routing(request, response)
+  const upgrades = listenToUpgrades(app.server, route, (path) => OWN_PATH.test(path))
 
   app.decorate('sockets', {
-    isUpgrade: ({ raw }) => upgrades.has(raw),
+    isUpgrade: ({ raw }) => upgrades.find(raw) !== undefined,
 
     async pass(request, reply, call) {
-      const upgrade = upgrades.get(request.raw)
+      const upgrade = upgrades.find(request.raw)
       if (upgrade === undefined) throw new TypeError('this request is no upgrade')
+      assertHandshake(request.raw)
       const guard = createLeakGuard(call.key)
       const gone = new AbortController()
-      let isEnded = false
-      const leave = app.unsealed.liveCalls.add(call.tokenId, call.keyId, () => {
-        isEnded = true
-        gone.abort()
-      })
-      const onGone = () => gone.abort()
-      upgrade.socket.once('close', onGone)
+      let refusal: SoakpError | undefined
+      let relayed: RunningSocketRelay | undefined
+
+      function end(ending: Ending): void {
+        if (relayed !== undefined) return relayed.end(ending.code, ending.reason)
+        refusal = ending.refusal()
+        return gone.abort()
+      }
+
+      running.add(end)
+      const leave = app.unsealed.liveCalls.add(call.tokenId, call.keyId, () => end(REVOKED))
+      const waiting = watchWaitingClient(upgrade, () => gone.abort())
       try {
-        const options = { handshakeMs: configuration.upstreamConnectMs, mostBytes: configuration.socketMessageBytes }
-        const result = await openUpstreamSocket({ ...call, ...options }, gone.signal)
-        if ('refusal' in result) return await passRefusal(request, reply, result.refusal, guard)
-        leave()
-        await join(request, reply, upgrade, result.socket, call, guard)
+        const answer = await openUpstreamSocket({ ...call, handshakeMs, mostBytes }, gone.signal).finally(
+          waiting.release,
+        )
+        if ('status' in answer) {
+          const refused = await passableRefusal(answer, guard)
+          writeRefusal(request, reply, refused)
+          return
+        }
+        try {
+          relayed = join(request, reply, waiting.upgrade(), answer, guard, gone.signal)
+        } catch (error) {
+          answer.webSocket.terminate()
+          throw error
+        }
+        const { code, ...outcome } = await relayed.outcome
+        logSocket(request, reply, { status: 101, close_code: code, ...outcome })
       } catch (error) {
-        throw isEnded ? tokenEnded() : error
+        if (refusal !== undefined) throw refusal
+        if (!gone.signal.aborted && !upgrade.connection.destroyed) throw error
+        logSocket(request, reply, { end: 'client gone' })
       } finally {
+        running.delete(end)
         leave()
-        upgrade.socket.off('close', onGone)
         guard.end()
       }
     },
   } satisfies Sockets)
 
-  /** Gives the client its 101 and joins it to the upstream until one of them closes. */
-  async function join(
+  /** Gives the client its 101 and joins it to the upstream. */
+  function join(
     request: FastifyRequest,
     reply: FastifyReply,
-    { socket, head }: Upgrade,
-    upstream: WebSocket,
-    { tokenId, keyId }: SocketCall,
-    guard: ReturnType<typeof createLeakGuard>,
-  ): Promise<void> {
-    passOn(request, reply)
-    reply.raw.detachSocket(request.raw.socket)
-    if (upstream.protocol !== '') chosen.set(request.raw, upstream.protocol)
-    const opened = Promise.withResolvers<WebSocket | undefined>()
-    socket.once('close', () => opened.resolve(undefined))
-    server.handleUpgrade(request.raw, socket, head, (client) => opened.resolve(client))
-    const client = await opened.promise
-    if (client === undefined) return upstream.terminate()
-    const relayed = relaySocket(client, upstream, guard, times)
-    const leave = app.unsealed.liveCalls.add(tokenId, keyId, () =>
-      relayed.end(POLICY_VIOLATION, 'the token was revoked'),
-    )
-    running.add(relayed.end)
-    upstream.resume()
-    const { end, bytes, code, messages } = await relayed.outcome
-    running.delete(relayed.end)
-    leave()
-    Object.assign(request.logFields, { end, bytes, messages, close_code: code })
-    logEnd(request, reply)
+    upgrade: Upgrade,
+    upstream: UpstreamSocket,
+    guard: LeakGuard,
+    gone: AbortSignal,
+  ): RunningSocketRelay {
+    gone.throwIfAborted()
+    if (upstream.headers.some((each) => guard.isIn(Buffer.from(each)))) throw keyLeaked()
+    reply.hijack()
+    reply.raw.detachSocket(upgrade.connection)
+    const webSocket = server.accept(request.raw, upgrade, upstream)
+    return relaySocket({ webSocket, connection: upgrade.connection }, upstream, guard, times)
   }
 
-  app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    // In somebody else's Fastify, its other paths may have a listener of their own.
-    if (app.server.listenerCount('upgrade') > 1 && !OWN_PATH.test(request.url ?? '')) return
-    socket.on('error', () => socket.destroy())
-    const response = new ServerResponse(request)
-    response.shouldKeepAlive = false
-    response.assignSocket(request.socket)
-    response.once('finish', () => socket.end())
-    if (isWebSocket(request)) upgrades.set(request, { socket, head })
-    app.routing(request, response)
-  })
-  // From Node 24.9 on, requests to upgrade to anything else stay ordinary requests (RFC 9110 section 7.8).
-  Object.assign(app.server, { shouldUpgradeCallback: isWebSocket })
-
   app.addHook('preClose', async () => {
-    for (const end of running) end(GOING_AWAY, 'the server is stopping')
+    for (const end of running) end(STOPPING)
   })
 }
 
-/** Hands on an upstream's answer other than 101 as it is, unless it says that the key is bad, or holds it. */
-async function passRefusal(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  { status, reason, headers, body }: SocketRefusal,
-  guard: ReturnType<typeof createLeakGuard>,
-): Promise<void> {
-  if (status === 401) throw keyRefused()
-  const passed = responseHeaders(headers).filter((_each, index, all) => !isLength(all[index - (index % 2)]))
-  const readable = await readableBody(body, headerValues(passed, 'content-encoding'))
-  if (readable === undefined || [readable, ...headers, Buffer.from(reason)].some((each) => guard.isIn(each))) {
-    throw keyLeaked()
-  }
-  passOn(request, reply)
-  reply.raw.writeHead(status, reason, [...passed, 'content-length', String(body.length)])
+/** Writes an upstream's answer other than 101. */
+function writeRefusal(request: FastifyRequest, reply: FastifyReply, refusal: SocketRefusal): void {
+  const { status, reason, headers, body } = refusal
+  reply.raw.writeHead(status, reason, [...headers])
+  reply.hijack()
   reply.raw.end(body)
-  Object.assign(request.logFields, { end: 'refused', bytes: body.length })
+  logSocket(request, reply, { end: 'refused', bytes: body.length })
+}
+
+/** Ends the record of a request whose answer is not Fastify's to write. */
+function logSocket(request: FastifyRequest, reply: FastifyReply, fields: object): void {
+  reply.hijack()
+  request.isPassedOn = true
+  Object.assign(request.logFields, fields)
   logEnd(request, reply)
 }
 
-function passOn(request: FastifyRequest, reply: FastifyReply): void {
-  reply.hijack()
-  request.isPassedOn = true
-}
-
-function isLength(name: string | undefined): boolean {
-  return name?.toLowerCase() === 'content-length'
-}
-
-function isWebSocket({ method, headers }: IncomingMessage): boolean {
-  return method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket'
+function stopping(): SoakpError {
+  return new SoakpError(503, 'SOAKP_STOPPING', 'This SOAKP is being stopped. Try again in a moment.')
 }
 
 export default fp(sockets, { name: 'sockets', fastify: '5.x', dependencies: ['vault'] })

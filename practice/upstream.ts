@@ -14,6 +14,7 @@ import { randomId } from './ids.ts'
 import { recordRequest } from './recorder.ts'
 import type { RecordedRequest } from './recorder.ts'
 import { findRoute } from './router.ts'
+import { serveSockets } from './sockets.ts'
 
 export type { PracticeHandler } from './answers.ts'
 export type { RecordedRequest } from './recorder.ts'
@@ -44,7 +45,7 @@ export interface PracticeUpstream {
   readonly keys: Set<string>
   /** What came, oldest first. */
   readonly requests: readonly RecordedRequest[]
-  /** The server itself, so that a test can listen to `upgrade` or `checkContinue`. */
+  /** The server itself, so that a test can listen to `checkContinue`, or to `upgrade`, which is then all its own. */
   readonly server: Server
   /** Forgets the recorded requests. */
   clear(): void
@@ -77,12 +78,25 @@ export async function startPracticeUpstream(options: PracticeOptions = {}): Prom
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
   })
-  server.on('request', (request, response) => {
-    if (recordLimit > 0) requests.push(recordRequest(request, response))
+  const record = (request: RecordedRequest) => {
+    if (recordLimit > 0) requests.push(request)
     if (requests.length > recordLimit) requests.shift()
+  }
+  server.on('request', (request, response) => {
+    if (recordLimit > 0) record(recordRequest(request, response))
     // A write between the loss of the connection and its `close` event is an error nobody needs to hear of.
     response.on('error', () => undefined)
     void answer(request, response)
+  })
+
+  serveSockets({
+    server,
+    keys,
+    ownAnswers,
+    chunkDelayMs,
+    closing: closing.signal,
+    record,
+    answer: (request, response) => void answer(request, response),
   })
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

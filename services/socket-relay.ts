@@ -1,132 +1,138 @@
+import { randomBytes } from 'node:crypto'
 import type { WebSocket } from 'ws'
 import type { LeakGuard } from './leak-guard.ts'
+import * as closing from './socket-close.ts'
+import { closeWebSocket } from './socket-close.ts'
+import { watchSilence } from './socket-silence.ts'
+import type { SocketSide } from './socket-silence.ts'
 
 /** Times of a relayed WebSocket, in milliseconds. */
 export interface SocketTimes {
   /** Silence after which a side is pinged; one that is silent for as long again is given up. */
   readonly heartbeatMs: number
-  /** How long a side may take to answer a close frame before its connection is ended. */
+  /** How long the upstream may take to end once the client has gone. */
   readonly closeMs: number
 }
 
 /** How a relayed WebSocket ended. */
 export interface SocketOutcome {
   readonly end: 'client closed' | 'upstream closed' | 'silent' | 'cut' | 'ended'
-  /** The close code (RFC 6455 section 7.4.1) that ended it; 1006 where a side was gone without one. */
+  /** The close code that ended it (RFC 6455 section 7.4.1); 1006 where a side was gone without one. */
   readonly code: number
+  /** Messages and their bytes, both ways. */
   readonly messages: number
   readonly bytes: number
 }
 
 /** A relay between two open WebSockets. */
 export interface RunningSocketRelay {
+  /** Resolves when the client's side is closed. The upstream's is then closing. */
   readonly outcome: Promise<SocketOutcome>
-  /** Ends both sides; the client is told this code and reason. */
+  /** Ends both sides at once; the client is told this code and reason. */
   readonly end: (code: number, reason: string) => void
 }
 
-/** RFC 6455 section 7.4.1: policy violation. The SDKs report code and reason of the close. */
-export const POLICY_VIOLATION = 1008
-
-/** These codes say that there was no close frame or cannot stand in one. */
-const UNSENDABLE = new Set([1005, 1006, 1015])
-
-/** A close reason may be 123 bytes (RFC 6455 section 5.5). */
-const MOST_REASON_BYTES = 123
-
 /**
- * Joins two open WebSockets: messages with their type, pings, pongs, close codes and reasons go both ways, whole and in
- * order. A side is not read while its last message waits to be taken by the other, so a slow reader slows the sender.
- * A message or reason of the upstream that holds the key is not passed on; it ends both sides.
+ * Joins two open WebSockets and starts to read them: messages with their type, pings, pongs, close codes and reasons go
+ * both ways, whole and in order. A side is not read while something of it waits to be taken by the other, so a slow
+ * reader slows the sender. What waits is one message and what came with it in the same read (64 KiB at most).
+ * A message, ping or reason of the upstream that holds the key is not passed on; it ends both sides.
  */
 export function relaySocket(
-  client: WebSocket,
-  upstream: WebSocket,
+  client: SocketSide,
+  upstream: SocketSide,
   guard: LeakGuard,
   times: SocketTimes,
 ): RunningSocketRelay {
   const { promise: outcome, resolve } = Promise.withResolvers<SocketOutcome>()
+  // Tells our own pings from those that are passed on.
+  const heartbeat = randomBytes(8)
+  let first: Pick<SocketOutcome, 'end' | 'code'> | undefined
   let messages = 0
   let bytes = 0
-  let isOver = false
-
-  function finish(end: SocketOutcome['end'], code: number): void {
-    if (isOver) return
-    isOver = true
-    clearInterval(heartbeat)
-    // A side that never answers the close frame must not keep its connection.
-    setTimeout(() => [client, upstream].forEach((side) => side.terminate()), times.closeMs).unref()
-    resolve({ end, code, messages, bytes })
-  }
 
   function cut(end: SocketOutcome['end'], code: number, reason: string): void {
-    finish(end, code)
-    close(client, code, reason)
-    upstream.terminate()
+    first ??= { end, code }
+    upstream.webSocket.terminate()
+    closeWebSocket(client.webSocket, code, reason)
   }
 
-  function join(from: WebSocket, to: WebSocket, isUpstream: boolean): { lastSeenMs: number } {
-    const seen = { lastSeenMs: performance.now() }
+  function finish(end: SocketOutcome['end'], code: number): void {
+    stopWatching.forEach((stop) => stop())
+    const deadline = setTimeout(() => upstream.webSocket.terminate(), times.closeMs).unref()
+    upstream.webSocket.once('close', () => clearTimeout(deadline))
+    resolve({ ...(first ?? { end, code }), messages, bytes })
+  }
+
+  function join(from: WebSocket, to: WebSocket, isUpstream: boolean): void {
+    let undelivered = 0
+    let fault: Error | undefined
+    let onDelivered = (): void => {}
+
+    /** Lets `from` wait until the system has taken what is sent. An error of `to` is no matter: it ends in `close`. */
+    function pass(data: Buffer, send: (delivered: () => void) => void): void {
+      if (isUpstream && guard.isIn(data)) return cut('cut', closing.POLICY_VIOLATION, LEAKED)
+      undelivered += 1
+      from.pause()
+      send(() => {
+        undelivered -= 1
+        if (undelivered > 0) return
+        from.resume()
+        onDelivered()
+      })
+    }
+
+    function onClose(code: number, reason: Buffer): void {
+      const end = isUpstream ? 'upstream closed' : 'client closed'
+      const passOn = () => closeWebSocket(to, ...closeFor(code, reason))
+      first ??= { end, code }
+      if (undelivered === 0) passOn()
+      else onDelivered = passOn
+      if (!isUpstream) finish(end, code)
+    }
+
+    function closeFor(code: number, reason: Buffer): [number, string | Buffer] {
+      if (!isUpstream) return [code, reason]
+      if (guard.isIn(reason)) return [closing.POLICY_VIOLATION, LEAKED]
+      return fault === undefined ? [code, reason] : closeForFault(fault)
+    }
+
     from.on('message', (data: Buffer, isBinary) => {
-      seen.lastSeenMs = performance.now()
-      if (isUpstream && guard.isIn(data)) return cut('cut', POLICY_VIOLATION, LEAKED)
       messages += 1
       bytes += data.length
-      from.pause()
-      // The callback comes when the message has been handed to the system; errors end in `close`.
-      to.send(data, { binary: isBinary }, () => from.resume())
+      pass(data, (delivered) => to.send(data, { binary: isBinary }, delivered))
     })
-    from.on('ping', (data: Buffer) => {
-      seen.lastSeenMs = performance.now()
-      if (to.readyState === to.OPEN) to.ping(data)
-    })
+    from.on('ping', (data: Buffer) => pass(data, (delivered) => to.ping(data, undefined, delivered)))
     from.on('pong', (data: Buffer) => {
-      seen.lastSeenMs = performance.now()
-      if (!data.equals(HEARTBEAT) && to.readyState === to.OPEN) to.pong(data)
+      if (!data.equals(heartbeat)) pass(data, (delivered) => to.pong(data, undefined, delivered))
     })
-    // ws closes the connection by itself after an error, with the code that belongs to it.
-    from.on('error', () => {})
-    from.on('close', (code: number, reason: Buffer) => {
-      const isLeak = isUpstream && guard.isIn(reason)
-      if (isLeak) close(to, POLICY_VIOLATION, LEAKED)
-      else close(to, code, reason.toString())
-      finish(isUpstream ? 'upstream closed' : 'client closed', code)
-    })
-    return seen
+    // ws closes the connection itself after an error, with the code that belongs to it.
+    from.on('error', (error) => (fault ??= error))
+    if (from.readyState === from.CLOSED) onClose(closing.NO_CLOSE_FRAME, Buffer.alloc(0))
+    else from.once('close', onClose)
+    from.resume()
   }
 
-  const sides = [
-    { socket: client, seen: join(client, upstream, false) },
-    { socket: upstream, seen: join(upstream, client, true) },
+  const stopWatching = [
+    watchSilence(client, times.heartbeatMs, heartbeat, () => cut('silent', closing.GOING_AWAY, 'no answer to pings')),
+    watchSilence(upstream, times.heartbeatMs, heartbeat, () =>
+      cut('silent', closing.UNEXPECTED_CONDITION, 'the upstream does not answer pings'),
+    ),
   ]
-  const heartbeat = setInterval(() => {
-    const now = performance.now()
-    for (const { socket, seen } of sides) {
-      const silentMs = now - seen.lastSeenMs
-      if (silentMs > 2 * times.heartbeatMs) return cut('silent', 1001, 'the other side is silent')
-      if (silentMs > times.heartbeatMs && socket.readyState === socket.OPEN) socket.ping(HEARTBEAT)
-    }
-  }, times.heartbeatMs / 4).unref()
-
+  join(client.webSocket, upstream.webSocket, false)
+  join(upstream.webSocket, client.webSocket, true)
   return { outcome, end: (code, reason) => cut('ended', code, reason) }
 }
 
 const LEAKED = 'the upstream sent the key back; its message was withheld'
 
-/** Tells our own pings from those that are passed on. */
-const HEARTBEAT = Buffer.from('soakp')
-
-/** Closes a side with a code and reason as the other side gave them, as far as a close frame can carry them. */
-function close(socket: WebSocket, code: number, reason: string): void {
-  if (socket.readyState !== socket.OPEN) return
-  if (code === 1005) socket.close()
-  else if (UNSENDABLE.has(code)) socket.terminate()
-  else socket.close(code, cutToBytes(reason, MOST_REASON_BYTES))
-}
-
-/** Cuts a text to a number of UTF-8 bytes without splitting a character. */
-function cutToBytes(text: string, most: number): string {
-  let cut = text
-  while (Buffer.byteLength(cut) > most) cut = cut.slice(0, -1)
-  return cut
+/** Tells the client what the upstream did wrong: to the upstream itself `ws` has said it. */
+function closeForFault(fault: Error & { code?: string }): [number, string] {
+  if (fault.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') {
+    return [closing.MESSAGE_TOO_BIG, "the upstream's message is longer than SOAKP_SOCKET_MESSAGE_BYTES"]
+  }
+  if (fault.code?.startsWith('WS_ERR_') === true) {
+    return [closing.UNEXPECTED_CONDITION, 'the upstream broke the WebSocket protocol']
+  }
+  return [closing.NO_CLOSE_FRAME, '']
 }
