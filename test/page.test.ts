@@ -145,8 +145,19 @@ test('a page on another origin', { skip: chromiumIsMissing }, async (t) => {
     step.equal(upstream.requests.length, 4)
   })
 
-  // The Realtime socket belongs here: a call in fixtures/page/page.ts with `OpenAIRealtimeWebSocket.create` and
-  // `realtimeProtocols`, from localhost, from stranger.test, and with the token that is bound to app.test.
+  await t.test('Realtime works from an allowed page, and from no other', async (step) => {
+    const said = await local.call('converse', place)
+    step.match(said, { text: /You said: Good morning$/, code: 1000, protocol: 'realtime' })
+    const stranger = await scene.openSdk('stranger.test')
+    upstream.clear()
+    step.match(await stranger.call('converse', place), { text: '', code: 1006 })
+    const origins = [`http://app.test:${pages.port}`]
+    const bound = { address, token: (await soakp.mint(keyId, { origins })).token }
+    step.match(await local.call('converse', bound), { text: '', code: 1006 }, 'nor with the token of another page')
+    step.equal(upstream.requests.length, 0)
+    const app = await scene.openSdk('app.test')
+    step.match(await app.call('converse', bound), { text: /Good morning$/, code: 1000 })
+  })
 
   await t.test('the examples of docs/browser.md do what they say', async (step) => {
     const origin = `http://app.test:${pages.port}`
