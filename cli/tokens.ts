@@ -27,7 +27,7 @@ interface AddOptions extends OutputOptions {
 
 /** Adds `soakp tokens ...`. */
 export function addTokenCommands(program: Command): void {
-  const tokens = program.command('tokens').description('mint, list and revoke tokens')
+  const tokens = program.command('tokens').description('mint, list, rotate and revoke tokens')
 
   withJson(tokens.command('add'))
     .description('mint a token and print it, this once only')
@@ -53,6 +53,11 @@ export function addTokenCommands(program: Command): void {
     .option('--after <id>', 'those after this one')
     .action(list)
   withJson(tokens.command('show <id>')).description('show what a token may do').action(showOne)
+  withJson(tokens.command('rotate <id>'))
+    .description('give a token a new JWT and print it, this once only; the old one works until the grace ends')
+    .option('--grace <time>', '90s, 15m, 12h or seconds, at most a day (default: 300)', readDuration)
+    .option('--expires-in <time>', 'a new end from now; without it the end stays', readDuration)
+    .action(rotate)
   withJson(tokens.command('revoke <id>'))
     .description('revoke a token and end its running calls')
     .option('-y, --yes', 'do not ask')
@@ -127,6 +132,26 @@ async function showOne(id: string, output: OutputOptions): Promise<void> {
         ['Paths', token.scope.paths?.join(' ') ?? 'all'],
         ['Origins', token.origins.length === 0 ? 'as SOAKP_ALLOWED_ORIGINS says' : token.origins.join(' ')],
         ['Limits', limitsOf(token)],
+      ]),
+    )
+  })
+}
+
+async function rotate(
+  id: string,
+  { grace, expiresIn, ...output }: OutputOptions & { grace?: number; expiresIn?: number },
+): Promise<void> {
+  await withConnection(async (soakp) => {
+    const body = { grace_seconds: grace, expires_in: expiresIn }
+    const answer = await soakp.call<MintedToken>('POST', `${pathOf(id)}/rotate`, body)
+    show(answer, output, (token) =>
+      describedLines([
+        ['Token', token.token],
+        ['', `${token.id}, shown this once, until ${localTime(token.expires_at)}`],
+        [
+          'Old',
+          token.previous_valid_until === null ? undefined : `works until ${localTime(token.previous_valid_until)}`,
+        ],
       ]),
     )
   })

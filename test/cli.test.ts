@@ -125,6 +125,20 @@ test('revoking by the command ends a running stream of the server', async (t) =>
   t.equal((await server.call('GET', '/v1/models', { headers: { authorization: `Bearer ${token}` } })).status, 401)
 })
 
+test('rotating by the command gives a new token, and the old one works until the grace ends', async (t) => {
+  const server = await startSoakp(t)
+  const { token, tokenId } = await server.saveKey()
+  const status = async (jwt: string) =>
+    (await server.call('GET', '/soakp/me', { headers: { authorization: `Bearer ${jwt}` } })).status
+  const soakp = commandFor(t, server)
+  const first = json(t, await soakp(`tokens rotate ${tokenId} --grace 1h --json`))
+  t.match(first, { id: tokenId, token: /^eyJ/ })
+  t.same([await status(token), await status(first.token)], [200, 200])
+  const shown = await soakp(`tokens rotate ${tokenId} --grace 0`)
+  t.match(shown, { code: 0, stdout: /^Token +eyJ/ })
+  t.same([await status(token), await status(first.token)], [401, 401])
+})
+
 test('a reset by the command ends the old admin credential of a running server', async (t) => {
   const server = await startSoakp(t, { SOAKP_ADMIN_TOKEN: undefined })
   const status = async (credential: string | undefined) =>

@@ -48,7 +48,7 @@ test('the examples do what they say', async (t) => {
   const minted = await run('bash', ['-c', here(mint)], { cwd: folder, env: environment })
   t.match(JSON.parse(minted.stdout), { object: 'token', key_id: id, origins: ['https://app.example.com'] })
 
-  const [program = ''] = blocks('node')
+  const [program = '', realtime = ''] = blocks('node')
   // Inside the repository, so that `openai` is found.
   const scratch = join(root, '.tap', `readme-${process.pid}`)
   await mkdir(scratch, { recursive: true })
@@ -56,6 +56,18 @@ test('the examples do what they say', async (t) => {
   await writeFile(join(scratch, 'app.mjs'), here(program))
   const written = await run(process.execPath, [join(scratch, 'app.mjs')], { env: environment })
   t.match(written.stdout, /Say hello/)
+  await writeFile(join(scratch, 'realtime.mjs'), here(realtime))
+  const spoken = await run(process.execPath, [join(scratch, 'realtime.mjs')], { env: environment })
+  t.match(spoken.stdout, /practice upstream/)
+
+  // `soakp` is this clone; test/package.test.ts has the packed package.
+  const [library = ''] = blocks('library')
+  await writeFile(join(scratch, 'library.cjs'), library.replace("'soakp'", JSON.stringify(join(root, 'index.ts'))))
+  const settings = { SOAKP_DATA_DIR: join(folder, 'own'), SOAKP_UPSTREAM: soakp.upstream.url }
+  const answered = await run(process.execPath, [join(scratch, 'library.cjs')], {
+    env: { ...process.env, ...settings, OPENAI_API_KEY: soakp.upstream.key },
+  })
+  t.match(answered.stdout, /Say hello/)
 })
 
 test('every command that it names exists', async (t) => {
