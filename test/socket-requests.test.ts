@@ -82,7 +82,7 @@ for (const [mode, environment] of [
       ],
       ['without a token', ['GET /v1/models HTTP/1.1', ...h2c], '', /^HTTP\/1\.1 401 /],
       ['POST', ['POST /v1/embeddings HTTP/1.1', ...HANDSHAKE, ...json, authorization], body, /^HTTP\/1\.1 200 /],
-      ['HTTP/1.0', ['GET /v1/models HTTP/1.0', ...HANDSHAKE, authorization], '', /^HTTP\/1\.1 200 /],
+      ['HTTP/1.0', ['GET /v1/realtime HTTP/1.0', ...HANDSHAKE, authorization], '', /^HTTP\/1\.1 404 .*Invalid URL/s],
       ['health', ['GET /soakp/health HTTP/1.1', ...HANDSHAKE], '', /^HTTP\/1\.1 200 .*"status":"ok"/s],
       ['me', ['GET /soakp/me HTTP/1.1', ...HANDSHAKE, authorization], '', /^HTTP\/1\.1 200 .*token/s],
       [

@@ -4,7 +4,7 @@ import type { Test } from 'tap'
 import { WebSocket } from 'ws'
 import { RAW_KEY, startPassing } from './support/passing.ts'
 import type { Passing } from './support/passing.ts'
-import { HANDSHAKE, acceptOf, closePayload, dial, frame, switchingText } from './support/sockets.ts'
+import { HANDSHAKE, acceptOf, closePayload, dial, frame, settled, switchingText } from './support/sockets.ts'
 import type { Refused } from './support/sockets.ts'
 import { answerText, eventually, openWire, requestText } from './support/wire.ts'
 import type { RawHandler, Wire } from './support/wire.ts'
@@ -77,16 +77,29 @@ test('what a client sends together with its handshake is not lost', async (t) =>
   client.write(frame('after', { isMasked: true }))
   await eventually('three messages', () => socket().length === 3)
   t.strictSame(socket(), ['with the request', 'while it waits', 'after'])
+})
 
-  const hasty = await openWire(t, passing.soakp)
-  hasty.write(requestText(['GET /v1/realtime HTTP/1.1', ...HANDSHAKE, passing.authorization]))
-  await eventually('the upstream is asked again', () => upstream.requests.length === 2)
-  const flood = frame(Buffer.alloc(30_000), { isMasked: true }).repeat(100)
-  hasty.write(flood)
-  await eventually('as much as may wait has come', () => hasty.socket.bytesWritten > 65_536)
-  const [, second] = upstream.requests
-  second?.wire.write(switchingText(second.headers))
-  await eventually('all of it', () => (second?.wire.socket.bytesRead ?? 0) > 3_000_000)
+test('a client that does not wait for its 101 is read up to a limit, until it has one', async (t) => {
+  const passing = await startPassing(t)
+  const { upstream } = passing
+  upstream.answer(() => undefined)
+  const flood = frame(Buffer.alloc(30_000), { isMasked: true })
+  for (const [index, frames] of [100, 2_000].entries()) {
+    const client = await ask(t, passing)
+    await eventually('the upstream is asked', () => upstream.requests.length === index + 1)
+    client.write(flood.repeat(frames))
+    const { headers, wire } = upstream.requests[index] ?? only([])
+    if (frames > 1_000) {
+      t.ok(
+        (await settled(() => client.socket.writableLength)) > 0,
+        'more than the system can hold stays with the client',
+      )
+      client.socket.destroy()
+      continue
+    }
+    wire.write(switchingText(headers))
+    await eventually('all of it', () => wire.socket.bytesRead > flood.length * frames)
+  }
 })
 
 test('a refusal of the upstream reaches the client as it is', async (t) => {

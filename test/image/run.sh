@@ -10,6 +10,8 @@
 #   PORT           a free port, 18443 by default
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# The clone brings a Node that runs TypeScript; the machine's own may be older.
+export PATH="$PWD/node_modules/.bin:$PATH"
 
 engine=${ENGINE:-$(command -v podman >/dev/null && echo podman || echo docker)}
 port=${PORT:-18443}

@@ -63,11 +63,10 @@ test('a ping is answered by the other side, with its payload', async (t) => {
     const pongs = { from: 0, to: 0 }
     from.on('pong', () => (pongs.from += 1))
     to.on('pong', () => (pongs.to += 1))
-    const echoed = once(to, 'message')
+    to.once('message', () => to.send('and back'))
     from.ping()
-    await once(from, 'pong')
-    from.send('after')
-    await echoed
+    from.send('there')
+    t.equal(await nextMessage(from), 'and back')
     t.strictSame(pongs, { from: 1, to: 0 }, `${name}: answered once`)
   }
 })
