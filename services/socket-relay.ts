@@ -35,7 +35,8 @@ export interface RunningSocketRelay {
 /**
  * Joins two open WebSockets and starts to read them: messages with their type, pings, pongs, close codes and reasons go
  * both ways, whole and in order. A side is not read while something of it waits to be taken by the other, so a slow
- * reader slows the sender. What waits is one message and what came with it in the same read (64 KiB at most).
+ * reader slows the sender. What waits is one message, the rest of the read that it came with, and one read more; a read
+ * is 64 KiB.
  * A message, ping or reason of the upstream that holds the key is not passed on; it ends both sides.
  */
 export function relaySocket(
