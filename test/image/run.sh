@@ -19,6 +19,7 @@ image=localhost/soakp:test
 name=soakp-test-$$
 work=$(mktemp -d)
 most_bytes=60000000
+compose=()
 
 say() { printf '%s\n' "$*"; }
 fail() {
@@ -27,6 +28,7 @@ fail() {
   exit 1
 }
 cleanup() {
+  ((${#compose[@]} == 0)) || with_compose down -v >/dev/null 2>&1 || true
   [[ -z ${upstream:-} ]] || kill "$upstream" 2>/dev/null || true
   "$engine" rm -f "$name" >/dev/null 2>&1 || true
   "$engine" volume rm -f "$name" >/dev/null 2>&1 || true
@@ -173,5 +175,31 @@ inside 'fs.rmSync("/var/lib/soakp/soakp.sock")'
 health || fail 'the health check does not find the port'
 ! health -e SOAKP_PORT=1 2>/dev/null || fail 'the health check succeeds where nobody answers'
 stop
+
+say "== the compose file, with its secrets as files"
+remove
+compose=()
+if [[ $engine == docker ]] && docker compose version >/dev/null 2>&1; then
+  compose=(docker compose)
+elif [[ $engine == podman ]] && command -v podman-compose >/dev/null; then
+  compose=(podman-compose)
+fi
+with_compose() { (cd "$work/deploy" && "${compose[@]}" -p "$name" -f compose.yaml "$@"); }
+composed() { curl -sk --max-time 5 "https://localhost:$port/soakp/keys" -H "Authorization: Bearer $admin" | grep -q '"object":"list"'; }
+if ((${#compose[@]} == 0)); then
+  say 'left out: there is neither docker compose nor podman-compose here'
+else
+  mkdir -p "$work/deploy/secrets"
+  head -c 32 /dev/urandom >"$work/deploy/secrets/root_key"
+  printf '%s' "$admin" >"$work/deploy/secrets/soakp_admin_token"
+  chmod 444 "$work/deploy/secrets/"*
+  # The image that was just built, the test's port, and limits that an engine may set even where it may raise none.
+  sed -e "s#image: soakp\$#image: $image#" -e '/^ *build:$/,+1d' -e "s#127.0.0.1:3033:3033#127.0.0.1:$port:3033#" \
+    -e 's/^\( *\)core: 0$/&\n\1nofile: 4096\n\1nproc: 4096/' deploy/compose.yaml >"$work/deploy/compose.yaml"
+  with_compose up -d >"$work/compose.log" 2>&1 || fail "compose: $(tail -n 5 "$work/compose.log")"
+  eventually 'the composed SOAKP takes the admin credential of its secret' composed
+  with_compose down -v >/dev/null 2>&1
+  say 'it serves, and takes the admin credential from its secret'
+fi
 
 say "PASSED with $engine: $((bytes / 1000000)).$(((bytes / 100000) % 10)) MB compressed"
