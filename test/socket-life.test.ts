@@ -32,7 +32,7 @@ for (const [mode, environment] of [
   ['TLS', {}],
 ] as const) {
   test(`over ${mode}, SOAKP stops in time, and sockets are told by 1001`, async (t) => {
-    const soakp = await startSoakp(t, { ...environment, SOAKP_DRAIN_SECONDS: '5' })
+    const soakp = await startSoakp(t, { ...environment, SOAKP_DRAIN_SECONDS: '60' })
     const { token } = await soakp.saveKey()
     const url = `${soakp.address.replace('http', 'ws')}/v1/realtime`
     const client = await connect(t, url, [], { ca: soakp.authority, headers: { authorization: `Bearer ${token}` } })
@@ -42,7 +42,7 @@ for (const [mode, environment] of [
     await soakp.app.close()
     t.strictSame(await atClient, { code: 1001, reason: 'the server is stopping' })
     await deaf.until(/the server is stopping$/)
-    t.ok(performance.now() - beginMs < 4_500, 'before the calls that drain, with a client that never answers')
+    t.ok(performance.now() - beginMs < 20_000, 'before the calls that drain, with a client that never answers')
   })
 }
 

@@ -16,12 +16,11 @@ async function ask(t: Test, passing: Passing, line = 'GET /v1/realtime?model=m H
   return wire
 }
 
-/** Asks for a WebSocket that an upstream answers with this. */
-async function refused(t: Test, passing: Passing, handler: RawHandler, options: object = {}): Promise<Refused> {
-  passing.upstream.answer(handler)
-  const [, token = ''] = passing.authorization.split('Bearer ')
-  const url = `ws://localhost:${passing.soakp.port}/v1/realtime?model=m`
-  const answer = await dial(t, url, [], { headers: { authorization: `Bearer ${token}` }, ...options })
+/** Asks for a WebSocket that the upstream refuses. */
+async function refused(t: Test, { soakp, authorization }: Passing, path = '/v1/realtime'): Promise<Refused> {
+  const [, token = ''] = authorization.split('Bearer ')
+  const headers = { authorization: `Bearer ${token}` }
+  const answer = await dial(t, `ws://localhost:${soakp.port}${path}`, [], { headers })
   if (answer instanceof WebSocket) throw new Error('should be refused')
   return answer
 }
@@ -115,7 +114,8 @@ test('a refusal of the upstream reaches the client as it is', async (t) => {
     '200 OK',
   ]) {
     const answer = answerText([`HTTP/1.1 ${status}`, ...lines, `Content-Length: ${json.length}`], json)
-    const got = await refused(t, passing, ({ wire }) => wire.write(answer))
+    passing.upstream.answer(({ wire }) => wire.write(answer))
+    const got = await refused(t, passing)
     t.equal(`${got.status}`, status.slice(0, 3))
     t.equal(got.body, json, status)
     t.match(got.headers, { 'retry-after': '7', 'x-request-id': 'req_up', 'content-type': 'application/json' })
@@ -127,7 +127,8 @@ test('a refusal of the upstream reaches the client as it is', async (t) => {
     ['HTTP/1.1 403 No', 'Content-Encoding: gzip', 'Transfer-Encoding: chunked'],
     `${zipped.length.toString(16)}\r\n${zipped}\r\n0\r\n\r\n`,
   )
-  const got = await refused(t, passing, ({ wire }) => wire.write(chunked))
+  passing.upstream.answer(({ wire }) => wire.write(chunked))
+  const got = await refused(t, passing)
   t.equal(got.headers['content-encoding'], 'gzip', 'encoded and chunked')
   t.equal(got.headers['content-length'], String(zipped.length))
   await eventually('no upstream connection is kept', () => passing.upstream.openConnections() === 0)
@@ -196,11 +197,13 @@ test('an upstream that cannot be used is a refusal in words', async (t) => {
       'TIMEOUT',
     ],
   ]
-  for (const [name, handler, status, code] of cases) {
-    const got = await refused(t, passing, handler)
+  passing.upstream.answer((request) => cases[Number(/case=(\d+)/.exec(request.line)?.[1])]?.[1](request))
+  const check = async ([name, , status, code]: (typeof cases)[number], index: number) => {
+    const got = await refused(t, passing, `/v1/realtime?case=${index}`)
     t.strictSame([got.status, codeOf(got)], [status, `SOAKP_UPSTREAM_${code}`], name)
     t.notMatch(JSON.stringify(got), RAW_KEY.slice(8), `${name}: without the key`)
   }
+  await Promise.all(cases.map(check))
   await eventually('no upstream connection is kept', () => passing.upstream.openConnections() === 0)
   t.equal(passing.soakp.app.unsealed.liveCalls.size, 0)
   t.notMatch(passing.logs.join(''), RAW_KEY.slice(8), 'nor do the logs have it')
