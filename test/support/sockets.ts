@@ -213,14 +213,14 @@ export async function openRaw(t: Test, port: number): Promise<Wire> {
   return wire
 }
 
-/** Waits until a number has not changed for a while: nothing moves any more. */
-export async function settled(read: () => number): Promise<number> {
+/** Waits until a number has not changed for a while and a condition is true: nothing moves any more. */
+export async function settled(read: () => number, isTrue = () => true): Promise<number> {
   let last = read()
   let sinceMs = performance.now()
   await eventually('a number that stays', () => {
     const now = read()
     if (now !== last) [last, sinceMs] = [now, performance.now()]
-    return performance.now() - sinceMs > 250
+    return performance.now() - sinceMs > 250 && isTrue()
   })
   return last
 }
