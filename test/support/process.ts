@@ -22,6 +22,8 @@ export interface RunningProcess {
   readonly pid: number
   readonly ended: Promise<Ended>
   stdout(): string
+  /** Calls back with each line of standard output from now on; returns how that ends. */
+  readonly onLine: (listener: (line: string) => void) => () => void
   /** Waits until standard output matches; rejects with all that was printed when the process ends without. */
   printed(pattern: RegExp): Promise<RegExpExecArray>
   /** Sends a signal; the end is `ended`. */
@@ -73,7 +75,18 @@ export function run(t: Test, command: string, args: readonly string[], options: 
     }
   }
 
-  return { pid, ended, stdout: () => stdout, printed, kill }
+  function onLine(listener: (line: string) => void): () => void {
+    let rest = ''
+    const take = (text: string) => {
+      const lines = (rest + text).split('\n')
+      rest = lines.pop() ?? ''
+      for (const line of lines) listener(line)
+    }
+    child.stdout.on('data', take)
+    return () => child.stdout.off('data', take)
+  }
+
+  return { pid, ended, stdout: () => stdout, onLine, printed, kill }
 }
 
 /** A SOAKP in a process of its own that has printed its banner. */
@@ -104,7 +117,8 @@ export async function startServer(
 
 /** Gives the reason to skip a test when a program is missing, else false. */
 export function needs(program: string): string | false {
-  return spawnSync(program, ['--version']).status === 0 ? false : `needs ${program}`
+  // Not all know the option: what counts is that there is something to start.
+  return spawnSync(program, ['--version']).error === undefined ? false : `needs ${program}`
 }
 
 function killGroup(pid: number): void {
