@@ -1,6 +1,6 @@
-import { X509Certificate, createPrivateKey } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
-import { createSecureContext } from 'node:tls'
+import { parsePair, timeFault } from './certificate-pair.ts'
+import type { CertificatePair } from './certificate-pair.ts'
 import { SoakpError } from './errors.ts'
 
 /** Where a certificate and its key are. */
@@ -9,16 +9,6 @@ export interface CertificateFiles {
   readonly keyFile: string
 }
 
-/** A certificate with its chain and its private key, which belong together. */
-export interface CertificatePair {
-  readonly cert: string
-  readonly key: string
-  readonly notBefore: Date
-  readonly notAfter: Date
-}
-
-const BLOCK = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
-
 /**
  * Reads both files and checks them: each certificate of the chain parses, and the key belongs to the first. The time is
  * not looked at, see `assertInTime`. Throws `SOAKP_TLS_FILES`.
@@ -26,30 +16,20 @@ const BLOCK = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
 export async function readCertificateFiles({ certificateFile, keyFile }: CertificateFiles): Promise<CertificatePair> {
   const cert = await readPem(certificateFile, 'SOAKP_TLS_CERT_FILE')
   const key = await readPem(keyFile, 'SOAKP_TLS_KEY_FILE')
-  const blocks = cert.match(BLOCK) ?? []
-  let leaf: X509Certificate | undefined
-  let isPair = false
-  try {
-    const [first] = blocks.map((block) => new X509Certificate(block))
-    leaf = first
-    isPair = leaf?.checkPrivateKey(createPrivateKey(key)) === true
-    if (isPair) createSecureContext({ cert, key })
-  } catch (cause) {
-    throw unreadable(certificateFile, keyFile, cause)
-  }
-  // A file that is just being written ends within a block.
-  if (leaf === undefined || blocks.length !== cert.split('-----BEGIN').length - 1) {
-    throw unreadable(certificateFile, keyFile)
-  }
-  if (!isPair) throw refused(`The key in ${keyFile} does not belong to the certificate in ${certificateFile}.`)
-  return { cert, key, notBefore: new Date(leaf.validFrom), notAfter: new Date(leaf.validTo) }
+  return parsePair({ cert, key }, (fault, cause) =>
+    fault === 'mismatch'
+      ? refused(`The key in ${keyFile} does not belong to the certificate in ${certificateFile}.`)
+      : refused(
+          `${certificateFile} and ${keyFile} must be a certificate and its private key in PEM, without a passphrase.`,
+          cause,
+        ),
+  )
 }
 
 /** Refuses a certificate that clients would refuse at this time. Throws `SOAKP_TLS_FILES`. */
-export function assertInTime({ notBefore, notAfter }: CertificatePair, file: string, now: number): void {
-  if (now >= notAfter.getTime()) throw refused(`The certificate in ${file} expired at ${notAfter.toISOString()}.`)
-  if (now >= notBefore.getTime()) return
-  throw refused(`The certificate in ${file} is not valid before ${notBefore.toISOString()}. Is the clock right?`)
+export function assertInTime(pair: CertificatePair, file: string, now: number): void {
+  const fault = timeFault(pair, now)
+  if (fault !== undefined) throw refused(`The certificate in ${file} ${fault}`)
 }
 
 /** Returns a text that changes when one of the files is written, renamed over, or linked to another. */
@@ -68,11 +48,6 @@ async function readPem(file: string, name: string): Promise<string> {
   } catch (cause) {
     throw refused(`${name} names ${file}, which cannot be read.`, cause)
   }
-}
-
-function unreadable(certificateFile: string, keyFile: string, cause?: unknown): SoakpError {
-  const message = `${certificateFile} and ${keyFile} must be a certificate and its private key in PEM, without a passphrase.`
-  return refused(message, cause)
 }
 
 function refused(message: string, cause?: unknown): SoakpError {

@@ -1,10 +1,11 @@
 import { assertInTime, fingerprintOf, readCertificateFiles } from './certificate-files.ts'
-import type { CertificateFiles, CertificatePair } from './certificate-files.ts'
+import type { CertificateFiles } from './certificate-files.ts'
+import type { CertificatePair } from './certificate-pair.ts'
 
 /** What is told of files that changed. */
 export interface CertificateListener {
   /** Takes the new pair into use; what it throws counts as a bad pair. */
-  readonly take: (pair: CertificatePair) => void
+  readonly take: (pair: CertificatePair) => Promise<void>
   /** Hears of a changed pair that is not taken, once each. */
   readonly refuse: (error: unknown) => void
 }
@@ -36,7 +37,7 @@ export function createChangingCertificate(
     try {
       const pair = await readCertificateFiles(files)
       assertInTime(pair, files.certificateFile, now())
-      if (pair.cert !== used.pair.cert || pair.key !== used.pair.key) take(pair)
+      if (pair.cert !== used.pair.cert || pair.key !== used.pair.key) await take(pair)
       used = { fingerprint, pair }
       refused = undefined
     } catch (error) {

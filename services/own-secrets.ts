@@ -1,7 +1,7 @@
 import type { Binding, Cipher } from './cipher.ts'
 import type { Store } from './stores/index.ts'
 
-/** Keeps SOAKP's own secrets in the vault: the token signing key, the local authority, the admin credential's hash. */
+/** Keeps SOAKP's own secrets in the vault: the token signing key, the local authority, certificates, the admin credential's hash. */
 export interface OwnSecrets {
   /** Returns the secret of an id, or undefined. */
   find(id: string): Promise<unknown>
@@ -9,6 +9,8 @@ export interface OwnSecrets {
   findOrMake<Value extends object>(id: string, make: () => Promise<Value>): Promise<{ value: Value; isNew: boolean }>
   /** Stores a secret in place of any other of that id. */
   replace(id: string, value: object): Promise<void>
+  /** Deletes the secret of an id; one that is not there is fine. */
+  remove(id: string): Promise<void>
 }
 
 /** Creates the keeper of SOAKP's own secrets. */
@@ -42,6 +44,11 @@ export function createOwnSecrets(store: Store, cipher: Cipher): OwnSecrets {
     async replace(id, value) {
       const version = ((await store.findSecret(id))?.version ?? 0) + 1
       await store.putSecret({ id, version, envelope: await cipher.seal(bindingOf(id, version), value) })
+      cipher.forget(id)
+    },
+
+    async remove(id) {
+      await store.deleteSecret(id)
       cipher.forget(id)
     },
   }

@@ -105,6 +105,8 @@ export interface Store {
   insertSecret(record: SecretRecord): Promise<SecretRecord>
   /** Stores a secret in place of any other of that id. */
   putSecret(record: SecretRecord): Promise<void>
+  /** Deletes a secret; one that is not there is fine. */
+  deleteSecret(id: string): Promise<void>
 
   /** Throws when the store cannot be read. */
   ping(): void

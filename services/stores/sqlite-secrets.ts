@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely'
 import type { Store } from './index.ts'
 import type { Tables } from './sqlite-tables.ts'
 
-type SecretMethods = 'findSecret' | 'insertSecret' | 'putSecret'
+type SecretMethods = 'findSecret' | 'insertSecret' | 'putSecret' | 'deleteSecret'
 
 /** Keeps SOAKP's own sealed secrets in SQLite. */
 export function secretRecords(db: Kysely<Tables>): Pick<Store, SecretMethods> {
@@ -26,6 +26,10 @@ export function secretRecords(db: Kysely<Tables>): Pick<Store, SecretMethods> {
         .values({ id, version, envelope })
         .onConflict((conflict) => conflict.column('id').doUpdateSet({ version, envelope }))
         .execute()
+    },
+
+    async deleteSecret(id) {
+      await db.deleteFrom('secrets').where('id', '=', id).execute()
     },
   }
 }

@@ -262,6 +262,17 @@ for (const name of Object.keys(factories) as StoreName[]) {
     t.same(await second.findSecret('new'), { id: 'new', version: 1, envelope: 'e' })
   })
 
+  test(`${name}: a deleted secret is gone for every process, and no other is`, async (t) => {
+    const { store, openSecond } = await openFresh(t)
+    const second = await openSecond()
+    for (const id of ['a', 'b']) await store.putSecret({ id, version: 1, envelope: id })
+    await store.deleteSecret('a')
+    t.equal(await second.findSecret('a'), undefined)
+    t.match(await second.findSecret('b'), { envelope: 'b' })
+    await second.deleteSecret('a')
+    t.same(await store.insertSecret({ id: 'a', version: 1, envelope: 'c' }), { id: 'a', version: 1, envelope: 'c' })
+  })
+
   test(`${name}: what was acknowledged is there after reopening, also when nobody closed it`, async (t) => {
     const { store, openSecond, reopen } = await openFresh(t)
     await store.insertKey(keyOf('key_1'))

@@ -1,0 +1,52 @@
+import { AcmeError } from '../acme/error.ts'
+import { SoakpError } from '../errors.ts'
+import { orAborted } from '../or-aborted.ts'
+import type { Accounts } from './accounts.ts'
+import type { CertificateRecord } from './records.ts'
+
+const KEY_COMPROMISE = 1
+/** RFC 5280 section 5.3.1, as far as subscribers may use them (CA/Browser Forum baseline requirements 7.2.2). */
+const REASONS = new Set([0, KEY_COMPROMISE, 3, 4, 5])
+
+/** Refuses a reason that an authority would refuse. Throws `SOAKP_REVOCATION_REASON`. */
+export function assertReason(reason: number): void {
+  if (REASONS.has(reason)) return
+  const message =
+    'The reason must be 0 (unspecified), 1 (key compromise), 3 (affiliation changed), 4 (superseded) or 5 (cessation of operation).'
+  throw new SoakpError(400, 'SOAKP_REVOCATION_REASON', message)
+}
+
+/**
+ * Revokes a certificate by the account that ordered it, else by its own key; after a key's compromise by the key first,
+ * for only that makes authorities refuse the key from then on. One that is revoked already is fine.
+ */
+export async function revokeCertificate(
+  accounts: Accounts,
+  { directory, certificate, key }: CertificateRecord,
+  reason: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const byAccount = async () => {
+    const { client } = await accounts.signIn(directory, signal)
+    await orAborted(signal, client.revoke(certificate, reason, signal))
+  }
+  const byKey = async () => {
+    const client = await accounts.open(directory)
+    await orAborted(signal, client.revoke(certificate, reason, signal, key))
+  }
+  const [first, second] = reason === KEY_COMPROMISE ? [byKey, byAccount] : [byAccount, byKey]
+  try {
+    await first()
+  } catch (error) {
+    signal.throwIfAborted()
+    if (isRevoked(error)) return
+    await second().catch((other: unknown) => {
+      if (isRevoked(other)) return
+      throw other
+    })
+  }
+}
+
+function isRevoked(error: unknown): boolean {
+  return error instanceof AcmeError && error.problem?.type === 'alreadyRevoked'
+}
