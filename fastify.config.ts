@@ -4,6 +4,9 @@ import Fastify, { LogController } from 'fastify'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import auth from './plugins/auth.ts'
+import certificateCheck from './plugins/certificate-check.ts'
+import certificates from './plugins/certificates.ts'
+import connections from './plugins/connections.ts'
 import control from './plugins/control.ts'
 import cors from './plugins/cors.ts'
 import docs from './plugins/docs.ts'
@@ -12,17 +15,23 @@ import expectations from './plugins/expectations.ts'
 import failures, { answerNotFound, answerRouterError, refuseUnknownPath } from './plugins/failures.ts'
 import gate from './plugins/gate.ts'
 import limits from './plugins/limits.ts'
+import lingering from './plugins/lingering.ts'
+import metrics from './plugins/metrics.ts'
 import ownAnswers from './plugins/own-answers.ts'
 import proxy from './plugins/proxy.ts'
 import requestLog from './plugins/request-log.ts'
+import sessions from './plugins/sessions.ts'
 import sockets from './plugins/sockets.ts'
 import tls from './plugins/tls.ts'
 import vault from './plugins/vault.ts'
 import admin from './routes/admin.ts'
+import certificateRoutes from './routes/certificates.ts'
+import dns from './routes/dns.ts'
 import health from './routes/health.ts'
 import jwt from './routes/jwt.ts'
 import keys from './routes/keys.ts'
 import me from './routes/me.ts'
+import metricsRoute from './routes/metrics.ts'
 import openapi from './routes/openapi.ts'
 import tokens from './routes/tokens.ts'
 import { answerClientError } from './services/client-error.ts'
@@ -52,8 +61,11 @@ async function soakp(app: FastifyInstance, options: SoakpOptions): Promise<void>
   await app.register(requestLog)
   await app.register(failures)
   await app.register(ownAnswers)
-  await app.register(gate)
+  await app.register(gate, options)
   await app.register(vault, options)
+  await app.register(certificates, options)
+  await app.register(certificateCheck, options)
+  await app.register(metrics)
   await app.register(limits, options)
   await app.register(control, options)
   await app.register(auth, options)
@@ -86,6 +98,9 @@ async function soakp(app: FastifyInstance, options: SoakpOptions): Promise<void>
       await management.register(keys)
       await management.register(tokens)
       await management.register(admin)
+      await management.register(certificateRoutes)
+      await management.register(dns)
+      await management.register(metricsRoute)
     },
     { prefix: '/soakp' },
   )
@@ -116,6 +131,9 @@ export async function createServer(options: SoakpOptions): Promise<FastifyInstan
   const app = Fastify(serverOptions(options))
   app.setNotFoundHandler(answerNotFound)
   try {
+    await app.register(connections, options)
+    await app.register(sessions, options)
+    await app.register(lingering, options)
     await app.register(expectations)
     await app.register(drain, options)
     await app.register(fp(soakp, { name: 'soakp', fastify: '5.x' }), options)
@@ -131,7 +149,7 @@ export async function createServer(options: SoakpOptions): Promise<FastifyInstan
 
 /** Fastify's options. Each one that matters for security is stated, even where today's default is right. */
 function serverOptions({ configuration, logStream }: SoakpOptions): FastifyServerOptions {
-  const { logLevel, tls: settings, trustedProxies } = configuration
+  const { limits: most, logLevel, tls: settings, trustedProxies } = configuration
   const options = {
     loggerInstance: createLogger(logLevel, logStream),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
@@ -141,6 +159,7 @@ function serverOptions({ configuration, logStream }: SoakpOptions): FastifyServe
     bodyLimit: BODY_BYTES,
     requestTimeout: 0,
     keepAliveTimeout: 72_000,
+    http2SessionTimeout: 72_000,
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
     onProtoPoisoning: 'error',
@@ -155,8 +174,10 @@ function serverOptions({ configuration, logStream }: SoakpOptions): FastifyServe
     },
   } as const
   const http = {
-    headersTimeout: 15_000,
-    maxHeaderSize: 16_384,
+    headersTimeout: most.headersMs,
+    // How late a client that is too slow may be noticed; Node's own default is 30 s.
+    connectionsCheckingInterval: Math.min(most.headersMs / 2, 5_000),
+    maxHeaderSize: most.headerBytes,
     insecureHTTPParser: false,
     noDelay: true,
     // The gate refuses a request without a host itself, in the envelope that every error has.
@@ -168,12 +189,16 @@ function serverOptions({ configuration, logStream }: SoakpOptions): FastifyServe
   if (settings.mode === 'off') return { ...options, http } as FastifyServerOptions
   const https = {
     ...http,
-    handshakeTimeout: 15_000,
+    handshakeTimeout: most.headersMs,
     allowHTTP1: true,
     // Where HTTP/2 is spoken too, Fastify does not pass these on.
     keepAliveTimeout: options.keepAliveTimeout,
     requestTimeout: options.requestTimeout,
-    settings: { maxConcurrentStreams: 256, enableConnectProtocol: false },
+    settings: {
+      maxConcurrentStreams: most.sessionStreams,
+      maxHeaderListSize: most.headerBytes,
+      enableConnectProtocol: false,
+    },
   }
   return { ...options, http2: true, https } as unknown as FastifyServerOptions
 }

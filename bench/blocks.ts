@@ -6,6 +6,7 @@ import { createServer } from '../fastify.config.ts'
 import { readConfiguration } from '../services/configuration.ts'
 import { requestHeaders } from '../services/headers.ts'
 import { createLeakGuard } from '../services/leak-guard.ts'
+import { createConnectionCount } from '../services/connection-count.ts'
 
 const ROUNDS = 50_000
 
@@ -21,10 +22,12 @@ export async function measureBlocks(): Promise<Block[]> {
   const environment = { SOAKP_DATA_DIR: dataDir, SOAKP_TLS: 'off', SOAKP_LOG_LEVEL: 'silent' }
   const app = await createServer(readConfiguration(environment, dataDir))
   try {
-    const { store, vault } = app.unsealed
+    const { liveCalls, places, store, vault } = app.unsealed
     const key = await vault.save({ key: `sk-bench-${randomBytes(60).toString('hex')}` })
     const { token } = await app.tokens.mint({ key_id: key.id })
-    const { grant } = app.tokens.authenticate(token)
+    const authenticated = app.tokens.authenticate(token)
+    const { grant } = authenticated
+    const connections = createConnectionCount(2_000, () => false)
     const forged = `${token.split('.').slice(0, 2).join('.')}.${randomBytes(32).toString('base64url')}`
     const guard = createLeakGuard('sk-bench-key')
     const event = Buffer.from(`data: {"choices":[{"delta":{"content":"word "}}]}\n\n`)
@@ -34,6 +37,10 @@ export async function measureBlocks(): Promise<Block[]> {
       time('open the key', () => void vault.open({ ...grant, id: grant.key_id })),
       time('make the upstream headers (14 of an SDK)', () => void requestHeaders(SDK_HEADERS, { authorization: 'x' })),
       time('search one event of a stream for the key', () => void guard.push(event)),
+      time('count a connection of an IPv6 address, and its end', () => connections.add('2001:db8:1:2::3')?.()),
+      time('look for a place among the calls of all and of the token', () => app.limits.assertParallel(authenticated)),
+      time('take a place at the upstream, and give it back', () => places.take('https://api.openai.com').leave()),
+      time('enter a call in the list of what runs, and end it', () => liveCalls.add('tok', 'key', () => undefined)()),
       time('refuse a token with a forged signature', () => refusal(() => app.tokens.authenticate(forged))),
       time('refuse a token of another issuer', () => refusal(() => app.tokens.authenticate(`x${token}`))),
       time('refuse a token of 16 KB', () => refusal(() => app.tokens.authenticate('a'.repeat(16_000)))),

@@ -3,7 +3,8 @@ import { request as requestPlainly } from 'node:http'
 import { request as requestSecurely } from 'node:https'
 import { join } from 'node:path'
 
-const { SOAKP_DATA_DIR = './data', SOAKP_PORT = '3033', SOAKP_TLS } = process.env
+const { SOAKP_DATA_DIR = './data', SOAKP_DOMAIN, SOAKP_TLS } = process.env
+const { SOAKP_PORT = SOAKP_DOMAIN ? '443' : '3033' } = process.env
 
 /** Asks by the socket in the data folder, or, on file systems that have no sockets, by the port. */
 async function isReady() {

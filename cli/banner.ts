@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { listeningAddress } from '../services/listening-address.ts'
 import { LOCAL_AUTHORITY_FILE } from '../services/data-files.ts'
 import type { Configuration } from '../services/configuration.ts'
+import { certificateText } from './certificate-text.ts'
 import { describedLines } from './output.ts'
 import { commandLine, packageVersion, shellWord, shortPath } from './package.ts'
 
@@ -10,7 +11,11 @@ import { commandLine, packageVersion, shellWord, shortPath } from './package.ts'
  * Returns what is printed when SOAKP listens: where it is, what to trust, the admin credential if this start made it,
  * what to do next, and what the operator should know.
  */
-export function banner(app: FastifyInstance, configuration: Configuration, warnings: readonly string[]): string {
+export async function banner(
+  app: FastifyInstance,
+  configuration: Configuration,
+  warnings: readonly string[],
+): Promise<string> {
   const { dataDir, tls, unseal } = configuration
   const rootKey = unseal.kind === 'key-file' && unseal.make ? shortPath(unseal.file) : undefined
   const authority = tls.mode === 'local' ? join(dataDir, LOCAL_AUTHORITY_FILE) : undefined
@@ -20,6 +25,7 @@ export function banner(app: FastifyInstance, configuration: Configuration, warni
       `${shortPath(dataDir)} (encrypted${rootKey === undefined ? '' : `; root key ${rootKey}: fine for trying out, move it for production`})`,
     ],
     ['Address', listeningAddress(app.server.address(), configuration)],
+    ['Certificate', tls.mode === 'acme' ? await certificateText(app.certificates) : undefined],
     [
       'Authority',
       authority === undefined

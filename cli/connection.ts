@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { readConfiguration } from '../services/configuration.ts'
 import type { Configuration } from '../services/configuration.ts'
 import { SoakpError } from '../services/errors.ts'
@@ -30,17 +31,24 @@ export class RefusedCall extends SoakpError {
   }
 }
 
-/**
- * Runs `work` with a connection to the server that runs on the data folder, else to the folder itself.
- * `mayMake` says that there need not be a vault yet.
- */
+/** What happens where there is no vault yet: it is made, or something else is done, or the command is refused. */
+export interface ConnectionOptions<Result> {
+  readonly mayMake?: boolean
+  readonly withoutVault?: (configuration: Configuration) => Promise<Result>
+}
+
+/** Runs `work` with a connection to the server that runs on the data folder, else to the folder itself. */
 export async function withConnection<Result>(
   work: (connection: Connection) => Promise<Result>,
-  { mayMake = false } = {},
+  { mayMake = false, withoutVault }: ConnectionOptions<Result> = {},
 ): Promise<Result> {
   const { configuration, warnings } = readConfiguration(process.env, process.cwd())
   for (const warning of warnings) process.stderr.write(`soakp: warning: ${warning}\n`)
-  const transport = (await openSocket(configuration.dataDir)) ?? (await openFolder(configuration, mayMake))
+  const server = await openSocket(configuration.dataDir)
+  if (server === undefined && withoutVault !== undefined && !existsSync(configuration.databaseFile)) {
+    return withoutVault(configuration)
+  }
+  const transport = server ?? (await openFolder(configuration, mayMake))
   try {
     return await work({
       configuration,

@@ -11,9 +11,9 @@ import { examine } from '../services/doctor/index.ts'
 import type { Asking, Patient, Reading } from '../services/doctor/patient.ts'
 import { withJson } from './answers.ts'
 import type { OutputOptions } from './answers.ts'
-import { EXIT, inCommands } from './failures.ts'
+import { endFindings, printFinding } from './findings.ts'
 import { openCopy } from './folder.ts'
-import { plainText } from './output.ts'
+import { refusedPort } from './refused-port.ts'
 import { openSocket } from './socket.ts'
 import type { Transport } from './transport.ts'
 import { usageError } from './usage.ts'
@@ -31,18 +31,14 @@ export function addDoctorCommand(program: Command): void {
 async function diagnose({ origin, json }: OutputOptions & { readonly origin?: string }): Promise<void> {
   const findings = await examineEnvironment(process.env, {
     origin: origin === undefined ? undefined : checkedOrigin(origin),
-    tell: (finding) => {
-      if (json === undefined) process.stdout.write(`${findingLines(finding).map(plainText).join('\n')}\n`)
-    },
+    tell: json === undefined ? printFinding : undefined,
   })
-  const list = { object: 'list', data: findings.map((each) => ({ ...each, ...inWords(each) })) }
-  process.stdout.write(json === undefined ? `\n${summary(findings)}\n` : `${JSON.stringify(list)}\n`)
-  if (findings.some(({ status }) => status === 'fault')) process.exitCode = EXIT.failed
+  endFindings(findings, json === true)
 }
 
 /** What the doctor is to know besides the environment. */
 export interface ExaminationOptions extends Partial<Pick<Patient, 'origin' | 'nodeVersion' | 'now' | 'networkMs'>> {
-  readonly tell?: (finding: Finding) => void
+  readonly tell?: ((finding: Finding) => void) | undefined
 }
 
 /** Examines the SOAKP that an environment configures, whether it runs or not. Secrets are taken out of `environment`. */
@@ -95,6 +91,7 @@ function createPatient(reading: Reading, keep: (transport: Transport) => Transpo
     origin: undefined,
     now: Date.now,
     networkMs: NETWORK_MS,
+    refusedPort,
   }
   // Nothing that needs a configuration is checked then.
   if (configuration === undefined) {
@@ -124,30 +121,4 @@ function asking(transport: Transport): Asking {
       return { status, value: text === '' ? undefined : (JSON.parse(text) as unknown) }
     },
   }
-}
-
-const STATUS_WIDTH = 'warning'.length
-const CHECK_WIDTH = 'upstream-certificate'.length
-
-function findingLines(finding: Finding): string[] {
-  const { message, remedy } = inWords(finding)
-  const head = `${finding.status.padEnd(STATUS_WIDTH)}  ${finding.check.padEnd(CHECK_WIDTH)}  `
-  return [head + message, ...(remedy === null ? [] : [' '.repeat(head.length) + remedy])]
-}
-
-function inWords({ message, remedy }: Finding): Pick<Finding, 'message' | 'remedy'> {
-  return { message: inCommands(message), remedy: remedy === null ? null : inCommands(remedy) }
-}
-
-function summary(findings: readonly Finding[]): string {
-  const count = (status: Finding['status'], one: string, many: string) => {
-    const number = findings.filter((each) => each.status === status).length
-    return number === 0 ? [] : [`${number} ${number === 1 ? one : many}`]
-  }
-  const parts = [
-    ...count('fault', 'fault', 'faults'),
-    ...count('warning', 'warning', 'warnings'),
-    ...count('skipped', 'not checked', 'not checked'),
-  ]
-  return parts.length === 0 ? 'Nothing is wrong.' : `${parts.join(', ')}.`
 }

@@ -1,6 +1,7 @@
 import { SoakpError, hasErrorCode } from '../services/errors.ts'
 import { scrub } from '../services/log-fields.ts'
 import { RefusedCall } from './connection.ts'
+import { refusedPort, takenPort } from './refused-port.ts'
 
 /** Exit codes of the command, as its help lists them. */
 export const EXIT = { failed: 1, usage: 2, notFound: 3, keyDoesNotWork: 4, interrupted: 130 } as const
@@ -25,6 +26,7 @@ export function inCommands(sentence: string): string {
   return sentence
     .replace('GET /soakp/keys lists', '`soakp keys list` lists')
     .replace('GET /soakp/tokens lists', '`soakp tokens list` lists')
+    .replace('GET /soakp/dns/providers lists', '`soakp dns providers` lists')
     .replace(/PUT \/soakp\/keys\/(\S+?)\/value/, '`soakp keys replace $1`')
 }
 
@@ -38,12 +40,8 @@ function envelopeOf(error: unknown): string {
 
 function sentenceOf(error: unknown): string {
   if (error instanceof SoakpError) return inCommands(error.message)
-  if (hasErrorCode(error, 'EADDRINUSE')) {
-    return `${placeOf(error)} is in use by another program. Stop it, or set SOAKP_PORT to another port.`
-  }
-  if (hasErrorCode(error, 'EACCES') && isAboutListening(error)) {
-    return `${placeOf(error)} may not be used by this user. Set SOAKP_PORT to 1024 or more, or grant the port.`
-  }
+  if (hasErrorCode(error, 'EADDRINUSE')) return takenPort(error)
+  if (hasErrorCode(error, 'EACCES') && isAboutListening(error)) return refusedPort(error)
   if (hasErrorCode(error, 'EADDRNOTAVAIL') || hasErrorCode(error, 'ENOTFOUND')) {
     return 'SOAKP_HOST is no address of this machine. Use 127.0.0.1, or 0.0.0.0 for all.'
   }
@@ -54,11 +52,6 @@ function sentenceOf(error: unknown): string {
 
 function isAboutListening(error: unknown): boolean {
   return (error as { syscall?: string }).syscall === 'listen'
-}
-
-function placeOf(error: unknown): string {
-  const { address, port } = error as { address?: string; port?: number }
-  return port === undefined ? 'The address' : `Port ${port} on ${address ?? 'this machine'}`
 }
 
 /** Ctrl-C at a prompt: whoever pressed it knows. */

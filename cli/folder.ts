@@ -11,6 +11,8 @@ import type { Transport } from './transport.ts'
 import { commandLine, shortPath } from './package.ts'
 import { SEAL_FILE } from '../services/data-files.ts'
 
+const LONG_MS = 60_000
+
 /**
  * Opens a data folder that no server runs on, by a SOAKP in this process that does not listen. Without `mayMake` a
  * folder without a vault is refused: most likely it is the wrong one, and a new vault there would only confuse.
@@ -73,17 +75,23 @@ async function openServer(configuration: Configuration): Promise<{ transport: Tr
   const transport: Transport = {
     address: undefined,
     async send(method, url, body, headers) {
-      const { statusCode, payload } = await app.inject({
-        method: method as 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS',
-        url,
-        headers: {
-          authorization: `Bearer ${processCredential.reveal()}`,
-          ...headers,
-          ...(body !== undefined && { 'content-type': 'application/json' }),
-        },
-        ...(body !== undefined && { payload: JSON.stringify(body) }),
-      })
-      return { status: statusCode, text: payload }
+      // What only waits, as for name servers, does not keep a process alive. Whoever waits for the answer does.
+      const alive = setInterval(() => undefined, LONG_MS)
+      try {
+        const { statusCode, payload } = await app.inject({
+          method: method as 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS',
+          url,
+          headers: {
+            authorization: `Bearer ${processCredential.reveal()}`,
+            ...headers,
+            ...(body !== undefined && { 'content-type': 'application/json' }),
+          },
+          ...(body !== undefined && { payload: JSON.stringify(body) }),
+        })
+        return { status: statusCode, text: payload }
+      } finally {
+        clearInterval(alive)
+      }
     },
     close: () => app.close(),
   }

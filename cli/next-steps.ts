@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { localAddress } from '../services/listening-address.ts'
+import { clientAddress } from '../services/listening-address.ts'
 import { LOCAL_AUTHORITY_FILE } from '../services/data-files.ts'
 import type { Connection } from './connection.ts'
 import { commandLine, shellWord } from './package.ts'
@@ -12,7 +12,7 @@ export function nextStepLines({ address, configuration }: Connection): string[] 
     '',
     ...(address === undefined ? [`SOAKP is not running. Start it: ${commandLine('serve', dataDir)}`, ''] : []),
     'In your app, with the token in OPENAI_API_KEY:',
-    `  const openai = new OpenAI({ baseURL: '${address ?? localAddress(configuration, configuration.port)}/v1' })`,
+    `  const openai = new OpenAI({ baseURL: '${address ?? clientAddress(configuration, configuration.port)}/v1' })`,
     ...(authority === undefined
       ? []
       : ['Node has to trust the local authority:', `  NODE_EXTRA_CA_CERTS=${shellWord(authority)} node app.js`]),

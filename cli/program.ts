@@ -1,6 +1,8 @@
 import { Command } from 'commander'
+import { addAcmeCommands } from './acme.ts'
 import { addAdminCommands } from './admin.ts'
 import { addAuthorityCommands } from './ca.ts'
+import { addDnsCommands } from './dns.ts'
 import { addDoctorCommand } from './doctor.ts'
 import { addKeyCommands } from './keys.ts'
 import { addMigrateCommand } from './migrate.ts'
@@ -27,6 +29,8 @@ export function createProgram(): Command {
   addKeyCommands(program)
   addTokenCommands(program)
   addAdminCommands(program)
+  addAcmeCommands(program)
+  addDnsCommands(program)
   addDoctorCommand(program)
   addAuthorityCommands(program)
   addMigrateCommand(program)
@@ -42,13 +46,16 @@ Examples:
   $ soakp tokens list --json | jq -r '.data[].id'
   $ soakp tokens revoke tok_...                        ends its running calls, too
   $ soakp doctor                                       say what is wrong and what to do about it
+  $ soakp acme check                                   before the first certificate: what would go wrong
+  $ soakp acme status                                  the certificate, its renewal and what has happened
+  $ soakp dns set CF_DNS_API_TOKEN < token-file        store a credential of a DNS provider in the vault
   $ soakp ca trust                                     have this machine trust the local authority
   $ soakp migrate secrets.sqlite                       take over the keys of the 2023 soakp
 
 In a clone it is \`npm run soakp keys add\`; options need \`--\`: \`npm run soakp -- keys list --json\`.
 
-Keys are asked for at a prompt that shows nothing, or read from standard input when that is no terminal; never give
-one as an argument. Deleting and revoking ask first on a terminal, unless --yes is given; without a terminal they
+Keys and credentials are asked for at a prompt that shows nothing, or read from standard input when that is no
+terminal; never give one as an argument. Deleting and revoking ask first on a terminal, unless --yes is given; without a terminal they
 do not ask.
 
 The command talks to the SOAKP that runs on the data folder, by the socket in it, or else works on the folder itself.
@@ -58,8 +65,8 @@ With --json, standard output holds exactly the JSON of the HTTP API; errors are 
 
 Exit codes:
   0  done
-  1  failed, or refused by SOAKP; \`doctor\`: there is a fault
+  1  failed, or refused by SOAKP; \`doctor\`, \`acme check\`: there is a fault
   2  wrong usage
-  3  there is no such key or token
+  3  there is no such key, token or variable, or no domain
   4  \`keys check\`: the upstream does not take the key, or could not be asked
 `

@@ -23,7 +23,7 @@ export async function serve(): Promise<void> {
     app = await createServer({ configuration })
     await app.claimDataFolder()
     await app.listen({ host: configuration.host, port: configuration.port, listenTextResolver: () => 'listening' })
-    process.stdout.write(banner(app, configuration, warnings))
+    process.stdout.write(await banner(app, configuration, warnings))
   } catch (error) {
     if (isStopping()) return
     // It was made all the same and will not be shown again.

@@ -16,6 +16,9 @@ export function refuseSecrets(args: readonly string[]): void {
   if (args.some((argument) => KEY.test(argument)) || isKeyInDisguise(args)) {
     throw keyAmongArguments()
   }
+  if (takesCredential(args) && args.slice(2).some((argument) => argument.includes('='))) {
+    throw credentialAmongArguments()
+  }
   if (args.some((argument) => ADMIN_CREDENTIAL.test(argument))) {
     throw usageError(
       "The admin credential is not needed here, and it is in the shell's history now: `soakp admin reset` makes a new one.",
@@ -36,8 +39,10 @@ function isKeyInDisguise(args: readonly string[]): boolean {
 /** Puts commander's complaint into our form. It quotes arguments, and those may be secrets. */
 export function fromCommander({ code, message }: CommanderError, args: readonly string[]): SoakpError {
   if (code === 'commander.excessArguments') {
+    if (takesCredential(args)) return credentialAmongArguments()
     return takesKey(args) ? keyAmongArguments() : usageError('There are too many arguments.')
   }
+  if (code === 'commander.unknownOption' && takesCredential(args)) return credentialAmongArguments()
   const line = message
     .replace(/^error: /, '')
     .replace(/\s+/g, ' ')
@@ -48,6 +53,17 @@ export function fromCommander({ code, message }: CommanderError, args: readonly 
 
 function takesKey([command, action]: readonly string[]): boolean {
   return command === 'keys' && (action === 'add' || action === 'replace')
+}
+
+function takesCredential([command, action]: readonly string[]): boolean {
+  return command === 'dns' && action === 'set'
+}
+
+function credentialAmongArguments(): SoakpError {
+  return usageError(
+    "The value of a variable is never given as an argument: it is in the shell's history now, so replace it at its " +
+      'provider. Then type `soakp dns set NAME` alone: the value is asked for, or read from standard input.',
+  )
 }
 
 function keyAmongArguments(): SoakpError {

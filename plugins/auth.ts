@@ -58,6 +58,7 @@ async function auth(app: FastifyInstance, { configuration, processCredential }: 
   /** Refuses. Only a credential that was given counts as a guess: a page can make a browser ask without one. */
   async function refuseLogin(request: FastifyRequest, scheme: string, given: string | undefined): Promise<never> {
     if (given !== undefined) await limits.countFailedLogin(request)
+    await limits.countRefusal(request)
     const message = 'The admin credential is missing or wrong. `soakp admin reset` makes a new one.'
     throw new SoakpError(401, 'SOAKP_ADMIN_REFUSED', message, { headers: { 'www-authenticate': scheme } })
   }
@@ -65,7 +66,12 @@ async function auth(app: FastifyInstance, { configuration, processCredential }: 
   app.decorate('tokens', tokens)
   app.decorate('authentication', {
     async requireToken(request) {
-      request.token = tokens.authenticate(credentialOf(request, 'bearer') ?? subprotocolToken(request) ?? '')
+      try {
+        request.token = tokens.authenticate(credentialOf(request, 'bearer') ?? subprotocolToken(request) ?? '')
+      } catch (error) {
+        await limits.countRefusal(request)
+        throw error
+      }
       const { key_id, token_id } = request.token.grant
       Object.assign(request.logFields, { token: token_id, key: key_id })
     },

@@ -2,7 +2,9 @@ import rateLimit from '@fastify/rate-limit'
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { SoakpOptions } from '../services/options.ts'
+import { createCallWatch } from '../services/call-watch.ts'
 import { SoakpError } from '../services/errors.ts'
+import { networkOf } from '../services/networks.ts'
 import type { TokenLimits } from '../services/policy.ts'
 import type { AuthenticatedToken } from '../services/tokens.ts'
 import { WindowStore } from '../services/window-store.ts'
@@ -11,8 +13,10 @@ import { WindowStore } from '../services/window-store.ts'
 export interface Limits {
   /** Counts a request of an authenticated token against its minute and its day. */
   countRequest(request: FastifyRequest, token: AuthenticatedToken): Promise<void>
-  /** Refuses a call beyond the token's calls at once. */
+  /** Refuses a call beyond the token's calls at once, or (503) beyond all that may run. */
   assertParallel(token: AuthenticatedToken): void
+  /** Counts a request without a good credential; throws when its network has sent too many. */
+  countRefusal(request: FastifyRequest): Promise<void>
   /** Counts a wrong admin credential. */
   countFailedLogin(request: FastifyRequest): Promise<void>
   /** Refuses before a credential is looked at where too many were wrong. */
@@ -22,6 +26,9 @@ export interface Limits {
 }
 
 const MINUTE_MS = 60_000
+
+/** Running calls are looked at this often, or more where the times that are allowed are short. */
+const WATCH_MS = 1_000
 
 /** Limits requests by address before authentication, and provides the limits that authentication calls. */
 async function limits(app: FastifyInstance, { configuration }: SoakpOptions): Promise<void> {
@@ -34,7 +41,19 @@ async function limits(app: FastifyInstance, { configuration }: SoakpOptions): Pr
   })
   // Its hooks run after a scope's own onRequest and only once per request, so the limiters are called where they belong.
   const byAddress = app.createRateLimit({ max: configuration.addressRequestsPerMinute, timeWindow: MINUTE_MS })
-  const byFailedLogin = app.createRateLimit({ max: configuration.failedLoginsPerMinute, timeWindow: MINUTE_MS })
+  const failedLogins = [
+    app.createRateLimit({ max: configuration.failedLoginsPerMinute, timeWindow: MINUTE_MS }),
+    app.createRateLimit({
+      keyGenerator: ({ ip }) => networkOf(ip),
+      max: configuration.limits.networkFailedLoginsPerMinute,
+      timeWindow: MINUTE_MS,
+    }),
+  ]
+  const byRefusal = app.createRateLimit({
+    keyGenerator: ({ ip }) => networkOf(ip),
+    max: configuration.limits.refusedRequestsPerMinute,
+    timeWindow: MINUTE_MS,
+  })
   const byToken = app.createRateLimit({
     keyGenerator: (request) => request.token?.grant.token_id ?? '',
     max: (request) => request.token?.policy.limits.requests_per_minute ?? 0,
@@ -63,20 +82,32 @@ async function limits(app: FastifyInstance, { configuration }: SoakpOptions): Pr
     },
 
     assertParallel({ grant, policy }) {
+      if (liveCalls.size >= configuration.limits.parallelRequests) throw busy()
       const most = policy.limits.parallel_requests
       if (liveCalls.count(grant.token_id) < most) return
       throw tooMany(`This token may make ${most} requests at once. Wait until one has ended.`, 1)
     },
 
+    async countRefusal(request) {
+      if (app.isLocalAdmin(request)) return
+      const count = await byRefusal(request)
+      if (count.isAllowed || !count.isExceeded) return
+      throw tooMany('Too many requests without a good credential from this network.', count.ttlInSeconds, {
+        connection: 'close',
+      })
+    },
+
     async countFailedLogin(request) {
-      if (!app.isLocalAdmin(request)) await byFailedLogin(request)
+      if (!app.isLocalAdmin(request)) await Promise.all(failedLogins.map((count) => count(request)))
     },
 
     async assertLoginAllowed(request) {
       if (app.isLocalAdmin(request)) return
-      const count = await byFailedLogin(request, { increment: false })
-      if (count.isAllowed || count.remaining > 0) return
-      throw tooMany('Too many wrong credentials from this address.', count.ttlInSeconds)
+      for (const limit of failedLogins) {
+        const count = await limit(request, { increment: false })
+        if (count.isAllowed || count.remaining > 0) continue
+        throw tooMany('Too many wrong credentials from this address or its network.', count.ttlInSeconds)
+      }
     },
 
     async remaining(request, { grant, policy }) {
@@ -89,6 +120,11 @@ async function limits(app: FastifyInstance, { configuration }: SoakpOptions): Pr
     },
   }
   app.decorate('limits', service)
+
+  const watch = createCallWatch(configuration.limits)
+  const everyMs = Math.min(WATCH_MS, configuration.limits.clientIdleMs / 4, configuration.limits.callMs / 4)
+  const timer = setInterval(() => watch(liveCalls.all(), performance.now()), everyMs).unref()
+  app.addHook('onClose', async () => clearInterval(timer))
 }
 
 /** A client that has left has no address any more, and nobody is there to read an answer. */
@@ -97,10 +133,15 @@ function assertConnected({ socket }: FastifyRequest): void {
   throw new SoakpError(400, 'SOAKP_CLIENT_GONE', 'The client left before its request was looked at.')
 }
 
-function tooMany(message: string, seconds: number): SoakpError {
+function tooMany(message: string, seconds: number, headers: Readonly<Record<string, string>> = {}): SoakpError {
   return new SoakpError(429, 'SOAKP_LIMIT', `${message} Try again in ${seconds} s.`, {
-    headers: { 'retry-after': String(seconds) },
+    headers: { 'retry-after': String(seconds), ...headers },
   })
+}
+
+function busy(): SoakpError {
+  const message = 'SOAKP is busy: as many calls run as may run at once. Try again in a moment.'
+  return new SoakpError(503, 'SOAKP_BUSY', message, { headers: { 'retry-after': '1', 'x-should-retry': 'true' } })
 }
 
 export default fp(limits, { name: 'limits', fastify: '5.x', dependencies: ['vault'] })

@@ -5,6 +5,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { SoakpOptions } from '../services/options.ts'
 import { logEnd } from './request-log.ts'
 import { SoakpError } from '../services/errors.ts'
+import { assertLength } from '../services/body-meter.ts'
 import { requestHeaders } from '../services/headers.ts'
 import { describeError } from '../services/log-fields.ts'
 import { assertAllowed } from '../services/policy.ts'
@@ -30,7 +31,11 @@ async function proxy(app: FastifyInstance, { configuration }: SoakpOptions): Pro
       scope.addHook('onSend', app.browserAccess.exposeErrors)
       scope.addHook('onRequest', app.browserAccess.answerCors)
       scope.addHook('onRequest', app.authentication.requireToken)
-      scope.addHook('onRequest', (request) => admit(app, request, prefix))
+      scope.addHook('onRequest', async ({ method, raw }) => {
+        // Fastify refuses a QUERY without a type itself (RFC 10008 section 2); the upstream gets the raw headers.
+        if (method === 'QUERY') raw.headers['content-type'] ??= 'application/octet-stream'
+      })
+      scope.addHook('onRequest', (request) => admit(app, request, prefix, configuration.limits.bodyBytes))
       await scope.register(httpProxy, {
         prefix,
         upstream: configuration.upstream,
@@ -38,22 +43,30 @@ async function proxy(app: FastifyInstance, { configuration }: SoakpOptions): Pro
         disableCache: true,
         retryMethods: [],
         undici: { connect: { rejectUnauthorized: true } },
-        handler: (request, reply) => pass(app, request, reply, prefix),
+        handler: (request, reply) => pass(app, request, reply, prefix, configuration.limits.bodyBytes),
       })
     })
   }
 }
 
 /** Everything that can be refused without the body. */
-async function admit(app: FastifyInstance, request: FastifyRequest, prefix: string): Promise<void> {
+async function admit(app: FastifyInstance, request: FastifyRequest, prefix: string, bodyBytes: number): Promise<void> {
   const token = request.authenticatedToken()
   app.browserAccess.assertOrigin(request)
   const [path = ''] = targetAfter(request, prefix).split('?', 1)
   assertAllowed(token.policy, { method: request.method, path, origin: request.headers.origin })
+  assertLength(request.headers['content-length'], bodyBytes)
+  app.limits.assertParallel(token)
   await app.limits.countRequest(request, token)
 }
 
-async function pass(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply, prefix: string): Promise<void> {
+async function pass(
+  app: FastifyInstance,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  prefix: string,
+  mostBytes: number,
+): Promise<void> {
   const token = request.authenticatedToken()
   const { grant } = token
   app.limits.assertParallel(token)
@@ -62,7 +75,7 @@ async function pass(app: FastifyInstance, request: FastifyRequest, reply: Fastif
   const upstream = { origin, path: pathname + targetAfter(request, prefix) }
   try {
     if (app.sockets.isUpgrade(request)) await passSocket(app, request, reply, opened, upstream)
-    else await passCall(app, request, reply, opened, upstream)
+    else await passCall(app, request, reply, opened, { ...upstream, mostBytes })
   } catch (error) {
     if (error instanceof SoakpError && error.code === 'SOAKP_UPSTREAM_REFUSED_KEY') {
       request.log.error({ key: grant.key_id }, 'the upstream refuses this key: replace it (soakp keys replace)')
@@ -82,12 +95,12 @@ async function passCall(
   request: FastifyRequest,
   reply: FastifyReply,
   { key, organization, project }: OpenedKey,
-  upstream: UpstreamTarget,
+  upstream: UpstreamTarget & { readonly mostBytes: number },
 ): Promise<void> {
-  const { dispatcher, liveCalls } = app.unsealed
+  const { liveCalls } = app.unsealed
   const { grant } = request.authenticatedToken()
   const authorization = `Bearer ${key.reveal()}`
-  const call = relay(dispatcher, {
+  const call = relay(app.unsealed, {
     ...upstream,
     request: request.raw,
     response: reply.raw,
@@ -99,7 +112,7 @@ async function passCall(
       request.isPassedOn = true
     },
   })
-  const leave = liveCalls.add(grant.token_id, grant.key_id, call.end)
+  const leave = liveCalls.add(grant.token_id, grant.key_id, call.end, call.owes)
   try {
     const { end, bytes, cause } = await call.outcome
     Object.assign(request.logFields, { end, bytes }, cause !== undefined && { error: describeError(cause) })

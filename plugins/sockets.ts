@@ -15,7 +15,7 @@ import type { RunningSocketRelay } from '../services/socket-relay.ts'
 import { createSocketServer } from '../services/socket-server.ts'
 import { listenToUpgrades } from '../services/upgrades.ts'
 import type { Upgrade } from '../services/upgrades.ts'
-import { keyLeaked, tokenEnded } from '../services/upstream-errors.ts'
+import { keyLeaked } from '../services/upstream-errors.ts'
 import { openUpstreamSocket } from '../services/upstream-socket.ts'
 import type { UpstreamSocket, UpstreamSocketCall } from '../services/upstream-socket.ts'
 import { watchWaitingClient } from '../services/waiting-client.ts'
@@ -44,7 +44,6 @@ interface Ending {
   readonly reason: string
 }
 
-const REVOKED: Ending = { refusal: tokenEnded, code: POLICY_VIOLATION, reason: 'the token was revoked' }
 const STOPPING: Ending = { refusal: stopping, code: GOING_AWAY, reason: 'the server is stopping' }
 
 /** In somebody else's Fastify, its other paths may have an upgrade listener of their own. */
@@ -78,7 +77,7 @@ async function sockets(app: FastifyInstance, { configuration }: SoakpOptions): P
       }
 
       running.add(end)
-      const leave = app.unsealed.liveCalls.add(call.tokenId, call.keyId, () => end(REVOKED))
+      const leave = app.unsealed.liveCalls.add(call.tokenId, call.keyId, (why) => end(endingOf(why)))
       const waiting = watchWaitingClient(upgrade, () => gone.abort())
       try {
         const answer = await openUpstreamSocket({ ...call, handshakeMs, mostBytes }, gone.signal).finally(
@@ -100,6 +99,8 @@ async function sockets(app: FastifyInstance, { configuration }: SoakpOptions): P
       } catch (error) {
         if (refusal !== undefined) throw refusal
         if (!gone.signal.aborted && !upgrade.connection.destroyed) throw error
+        // One that has only ended its own side would stay for ever.
+        upgrade.connection.destroy()
         logSocket(request, reply, { end: 'client gone' })
       } finally {
         running.delete(end)
@@ -146,6 +147,11 @@ function logSocket(request: FastifyRequest, reply: FastifyReply, fields: object)
   request.isPassedOn = true
   Object.assign(request.logFields, fields)
   logEnd(request, reply)
+}
+
+function endingOf(why: SoakpError): Ending {
+  const reason = why.code === 'SOAKP_CALL_TOO_LONG' ? 'the call took too long' : 'the token was revoked'
+  return { refusal: () => why, code: POLICY_VIOLATION, reason }
 }
 
 function stopping(): SoakpError {

@@ -6,6 +6,8 @@ import { createAdmin } from '../services/admin.ts'
 import type { Admin } from '../services/admin.ts'
 import { createCipher } from '../services/cipher.ts'
 import { createDailyCounts } from '../services/daily-counts.ts'
+import { createDnsCredentials } from '../services/dns-credentials.ts'
+import type { DnsCredentials } from '../services/dns-credentials.ts'
 import type { ConnectOptions } from '../services/dispatcher.ts'
 import type { DailyCounts } from '../services/daily-counts.ts'
 import { createConnectOptions, createDispatcher } from '../services/dispatcher.ts'
@@ -22,6 +24,8 @@ import { openSeal } from '../services/seal.ts'
 import type { Secret } from '../services/secret.ts'
 import { openStore } from '../services/stores/index.ts'
 import type { Store } from '../services/stores/index.ts'
+import { createUpstreamPlaces } from '../services/upstream-places.ts'
+import type { UpstreamPlaces } from '../services/upstream-places.ts'
 import { createVault } from '../services/vault.ts'
 import type { Vault } from '../services/vault.ts'
 import type { SoakpOptions } from '../services/options.ts'
@@ -34,10 +38,12 @@ export interface Unsealed {
   readonly store: Store
   readonly secrets: OwnSecrets
   readonly vault: Vault
+  readonly dnsCredentials: DnsCredentials
   readonly admin: Admin
   /** The admin credential, if this start made it. */
   readonly newAdminCredential: Secret | undefined
   readonly dispatcher: Dispatcher
+  readonly places: UpstreamPlaces
   /** How to connect to an upstream's origin otherwise than by the dispatcher. */
   readonly connectTo: (origin: string) => ConnectOptions
   /** Asks a key's upstream whether it takes the key. */
@@ -74,9 +80,15 @@ async function unseal(app: FastifyInstance, { configuration }: SoakpOptions): Pr
     store,
     secrets,
     vault: createVault({ store, cipher, upstream, privateUpstreams, now }),
+    dnsCredentials: createDnsCredentials(secrets, configuration.acme?.dns.credentials ?? {}),
     admin,
     newAdminCredential: await admin.prepare(),
     dispatcher,
+    places: createUpstreamPlaces({
+      most: configuration.upstreamConnections,
+      queue: configuration.limits.upstreamQueue,
+      queueMs: configuration.limits.upstreamQueueMs,
+    }),
     connectTo: createConnectOptions(upstreams),
     checkKey: (key) => checkKey(dispatcher, key),
     liveCalls: createLiveCalls(),

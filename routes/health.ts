@@ -17,10 +17,11 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/ready', { exposeHeadRoute: true, logLevel: 'warn', schema: schema('Can it serve?') }, async () => {
     try {
       store.ping()
-      return { status: 'ready' }
     } catch (cause) {
       throw new SoakpError(503, 'SOAKP_NOT_READY', 'The database cannot be read.', { cause })
     }
+    const reasons = (await app.certificateFaults?.()) ?? []
+    return reasons.length === 0 ? { status: 'ready' } : { status: 'degraded', reasons: [...reasons] }
   })
 }
 

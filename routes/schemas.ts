@@ -172,7 +172,10 @@ export const AdminCredentialAnswer = Type.Object({
   object: Type.Literal('admin_credential'),
   credential: Type.String({ description: 'The new admin credential, this once only' }),
 })
-export const StatusAnswer = Type.Object({ status: Type.String() })
+export const StatusAnswer = Type.Object({
+  status: Type.String({ description: 'ok, ready or degraded' }),
+  reasons: Type.Optional(Type.Array(Type.String(), { description: 'Why it is degraded, in sentences' })),
+})
 
 /** The answer to a DELETE of this kind of object. */
 export function deletedAnswer(object: 'key' | 'token') {

@@ -1,10 +1,11 @@
 import type { Dispatcher } from 'undici'
 import { readableBody } from './content-encoding.ts'
+import type { SoakpError } from './errors.ts'
 import { hasUnknownCoding, headerValues, reasonPhrase, responseHeaders } from './headers.ts'
 import { cutAnswer, writeHead as writeHeadTo } from './http2.ts'
 import type { LeakGuard } from './leak-guard.ts'
 import type { RelayCall, RelayOutcome } from './relay.ts'
-import { keyLeaked, keyRefused, tokenEnded, upstreamError, upstreamMalformed } from './upstream-errors.ts'
+import { keyLeaked, keyRefused, upstreamError, upstreamMalformed } from './upstream-errors.ts'
 
 /** Error answers up to this size are read whole and searched for the key before their head is passed on. */
 const ERROR_BYTES = 65_536
@@ -21,8 +22,10 @@ export interface Answer {
   /** See `RunningRelay`. */
   readonly outcome: Promise<RelayOutcome>
   readonly isOver: () => boolean
+  /** Bytes of the answer's body that were written so far. */
+  readonly bytes: () => number
   readonly fail: (error: unknown) => void
-  readonly end: () => void
+  readonly end: (why: SoakpError) => void
 }
 
 /** Creates the receiver of one answer. */
@@ -169,12 +172,12 @@ export function createAnswer(call: RelayCall, guard: LeakGuard): Answer {
     onError: fail,
   }
 
-  function end(): void {
-    if (status === undefined) fail(tokenEnded())
-    else finish('ended')
+  function end(why: SoakpError): void {
+    if (status === undefined) fail(why)
+    else finish('ended', why)
   }
 
-  return { handler, outcome, isOver: () => isOver, fail, end }
+  return { handler, outcome, isOver: () => isOver, bytes: () => bytes, fail, end }
 }
 
 /** An error that comes as events cannot be held back until it is whole, and need not: the guard reads along. */

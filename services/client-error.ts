@@ -7,9 +7,9 @@ export function answerClientError(error: Error & { code?: string }, socket: Sock
     socket.destroy()
     return
   }
-  const [status, message] = answerTo(error.code)
+  const [status, code, message] = answerTo(error.code)
   const body = JSON.stringify({
-    error: { message, type: 'invalid_request_error', code: 'SOAKP_REQUEST_MALFORMED', param: null },
+    error: { message, type: 'invalid_request_error', code, param: null },
   })
   const head = [
     `HTTP/1.1 ${status}`,
@@ -34,8 +34,16 @@ function hasBegunToAnswer(
   return socket._httpMessage?.headersSent === true // oxlint-disable-line no-underscore-dangle
 }
 
-function answerTo(code: string | undefined): [string, string] {
-  if (code === 'HPE_HEADER_OVERFLOW') return ['431 Request Header Fields Too Large', 'The headers are too large.']
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return ['408 Request Timeout', 'The request took too long to arrive.']
-  return ['400 Bad Request', 'The request is not well-formed HTTP/1.1.']
+function answerTo(errorCode: string | undefined): [status: string, code: string, message: string] {
+  if (errorCode === 'HPE_HEADER_OVERFLOW') {
+    const message =
+      'The headers are too large. Send fewer or shorter ones; whoever runs this SOAKP can allow more with SOAKP_HEADER_BYTES.'
+    return ['431 Request Header Fields Too Large', 'SOAKP_HEADERS_TOO_LARGE', message]
+  }
+  if (errorCode === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    const message =
+      'The request took too long to arrive. Send its headers at once; whoever runs this SOAKP can allow more time with SOAKP_HEADERS_SECONDS.'
+    return ['408 Request Timeout', 'SOAKP_REQUEST_TIMEOUT', message]
+  }
+  return ['400 Bad Request', 'SOAKP_REQUEST_MALFORMED', 'The request is not well-formed HTTP/1.1.']
 }

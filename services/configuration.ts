@@ -1,7 +1,12 @@
 import { isAbsolute, join, resolve } from 'node:path'
+import { readAcme } from './acme-configuration.ts'
+import type { AcmeConfiguration } from './acme-configuration.ts'
 import { createEnvironmentReader } from './environment.ts'
 import type { Environment, EnvironmentReader } from './environment.ts'
 import { isLoopbackHost, normaliseBaseUrl } from './base-url.ts'
+import { readLimits } from './limits-configuration.ts'
+import type { LimitsConfiguration } from './limits-configuration.ts'
+import { everyAddress } from './listening-address.ts'
 import { Secret } from './secret.ts'
 import { choice, invalid, isYes, networks, origins, readCertificates, required, text, whole } from './setting-values.ts'
 import { assertStrong } from './strength.ts'
@@ -15,6 +20,8 @@ export type UnsealConfiguration =
 export type TlsConfiguration =
   | { readonly mode: 'local' }
   | { readonly mode: 'files'; readonly certificateFile: string; readonly keyFile: string }
+  /** The certificate of `Configuration.acme`. */
+  | { readonly mode: 'acme' }
   | { readonly mode: 'off' }
 
 /** Everything that can be set, read once and frozen. Times are in milliseconds, paths are absolute. */
@@ -25,6 +32,8 @@ export interface Configuration {
   readonly dataDir: string
   readonly databaseFile: string
   readonly tls: TlsConfiguration
+  /** How a certificate is got for the names of SOAKP_DOMAIN; undefined without them. */
+  readonly acme: AcmeConfiguration | undefined
   readonly unseal: UnsealConfiguration
   readonly adminUser: string
   readonly adminToken: Secret | undefined
@@ -39,6 +48,7 @@ export interface Configuration {
     readonly requests_per_day: number
     readonly parallel_requests: number
   }
+  readonly limits: LimitsConfiguration
   readonly addressRequestsPerMinute: number
   readonly failedLoginsPerMinute: number
   readonly upstreamConnectMs: number
@@ -64,7 +74,8 @@ export function readConfiguration(
   const reader = createEnvironmentReader(environment)
   const isProduction = environment['NODE_ENV'] === 'production'
   const warnings: string[] = []
-  const asked = text(reader, 'SOAKP_HOST')
+  const acme = readAcme(reader, workingDirectory, warnings)
+  const asked = text(reader, 'SOAKP_HOST', acme && everyAddress())
   // Fastify would open a second server for the other address of `localhost`, without our listeners.
   const host = asked === 'localhost' ? '127.0.0.1' : asked
   const dataDir = resolve(workingDirectory, text(reader, 'SOAKP_DATA_DIR'))
@@ -77,21 +88,20 @@ export function readConfiguration(
       'SOAKP_ADMIN_TOKEN has blanks or letters beyond ASCII: it works by HTTP Basic, but not as a Bearer credential.',
     )
   }
-  const certificatesFile = reader.text('SOAKP_UPSTREAM_CA_FILE')
 
   const configuration: Configuration = {
     isProduction,
     host,
-    port: whole(reader, 'SOAKP_PORT', 0, 65_535),
+    port: whole(reader, 'SOAKP_PORT', 0, 65_535, acme && '443'),
     dataDir,
     databaseFile: isAbsolute(databaseFile) ? databaseFile : join(dataDir, databaseFile),
-    tls: readTls(reader, host, workingDirectory),
+    tls: acme === undefined ? readTls(reader, host, workingDirectory) : { mode: 'acme' },
+    acme,
     unseal: readUnseal(reader, dataDir, workingDirectory, isProduction, warnings),
     adminUser: text(reader, 'SOAKP_ADMIN_USER'),
     adminToken: adminToken === undefined ? undefined : new Secret(adminToken),
     upstream,
-    upstreamCertificates:
-      certificatesFile === undefined ? undefined : readCertificates(certificatesFile, workingDirectory),
+    upstreamCertificates: readCertificates(reader, 'SOAKP_UPSTREAM_CA_FILE', workingDirectory),
     // What the operator sets as the default upstream is thereby named by the operator.
     privateUpstreams: [new URL(upstream).origin, ...origins(reader, 'SOAKP_ALLOW_PRIVATE_UPSTREAMS')],
     allowedOrigins: origins(reader, 'SOAKP_ALLOWED_ORIGINS'),
@@ -102,6 +112,7 @@ export function readConfiguration(
       requests_per_day: whole(reader, 'SOAKP_TOKEN_REQUESTS_PER_DAY', 1, 1e9),
       parallel_requests: whole(reader, 'SOAKP_TOKEN_PARALLEL_REQUESTS', 1, 1e9),
     },
+    limits: readLimits(reader),
     addressRequestsPerMinute: whole(reader, 'SOAKP_ADDRESS_REQUESTS_PER_MINUTE', 1, 1e9),
     failedLoginsPerMinute: whole(reader, 'SOAKP_FAILED_LOGINS_PER_MINUTE', 1, 1e9),
     upstreamConnectMs: whole(reader, 'SOAKP_UPSTREAM_CONNECT_SECONDS', 1, 3_600) * 1_000,
@@ -117,7 +128,8 @@ export function readConfiguration(
 }
 
 function readTls(reader: EnvironmentReader, host: string, workingDirectory: string): TlsConfiguration {
-  const mode = choice(reader, 'SOAKP_TLS', ['local', 'files', 'off'])
+  const mode = choice(reader, 'SOAKP_TLS', ['local', 'files', 'acme', 'off'])
+  if (mode === 'acme') throw invalid('SOAKP_TLS=acme needs SOAKP_DOMAIN: the names that the certificate is for.')
   if (mode === 'local') return { mode }
   if (mode === 'files') {
     const certificateFile = required(reader, 'SOAKP_TLS_CERT_FILE', 'SOAKP_TLS=files')

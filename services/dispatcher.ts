@@ -6,6 +6,7 @@ import type { Dispatcher } from 'undici'
 import { assertBaseUrlAllowed } from './base-url.ts'
 import { SoakpError } from './errors.ts'
 import { classifyAddress } from './private-address.ts'
+import { createUpstreamConnector } from './upstream-connector.ts'
 
 /** How upstreams are connected to. `certificates` are further roots to trust, PEM. */
 export interface DispatcherOptions {
@@ -44,7 +45,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         bodyTimeout: options.upstreamIdleMs,
         maxHeaderSize: 65_536,
         strictContentLength: true,
-        connect: connectTo(url),
+        connect: createUpstreamConnector(connectTo(url)),
       })
     },
   })

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { DnsVariable } from './dns-variables.ts'
 import { SoakpError } from './errors.ts'
 import { settingsByName } from './settings.ts'
 import type { SettingName } from './settings.ts'
@@ -7,10 +8,20 @@ import type { SettingName } from './settings.ts'
 /** Environment variables, as `process.env` has them. */
 export type Environment = Record<string, string | undefined>
 
+/** The text of a variable and the name that it is set under. */
+export interface FoundText {
+  readonly name: string
+  readonly text: string
+}
+
 /** Reads configuration variables one by one and collects what the operator should be told. */
 export interface EnvironmentReader {
   /** Returns the text of a variable, or undefined when it is not set or empty. */
   text(name: SettingName): string | undefined
+  /** Returns a variable or, where only its old names are set, all of those. */
+  found(name: SettingName): readonly FoundText[]
+  /** Returns the text of a variable of a DNS provider, under its own name or an alias; undefined when none is set. */
+  credential(name: string, variable: DnsVariable): string | undefined
   readonly warnings: readonly string[]
 }
 
@@ -22,7 +33,8 @@ export function createEnvironmentReader(environment: Environment): EnvironmentRe
   const warnings = unknownNames(environment)
   const used = new Set<string>()
 
-  function text(name: SettingName): string | undefined {
+  /** What is set under a setting's name or, without that, under its old ones. */
+  function* look(name: SettingName): Generator<FoundText> {
     const setting = settingsByName[name]
     const names = [name, ...(setting?.aliases ?? [])]
     const values = names.map((each) => (setting?.isSecret ? secretText(environment, each) : environment[each]?.trim()))
@@ -31,17 +43,31 @@ export function createEnvironmentReader(environment: Environment): EnvironmentRe
       if (value === undefined || value === '') continue
       if (each !== name && !used.has(each)) warnings.push(`${each} is the old name of ${name}; set ${name} instead.`)
       used.add(each)
-      return value
+      yield { name: each, text: value }
+      if (each === name) return
     }
-    return undefined
   }
 
-  return { text, warnings }
+  return {
+    text(name) {
+      for (const { text } of look(name)) return text
+      return undefined
+    },
+
+    found: (name) => [...look(name)],
+
+    credential(name, { aliases = [], isSecret = false }) {
+      const values = [name, ...aliases].map((each) => secretText(environment, each, isSecret))
+      return values.find((value) => value !== undefined && value.trim() !== '')?.trim()
+    },
+
+    warnings,
+  }
 }
 
-function secretText(environment: Environment, name: string): string | undefined {
+function secretText(environment: Environment, name: string, isDeleted = true): string | undefined {
   const value = environment[name]
-  delete environment[name]
+  if (isDeleted) delete environment[name]
   const folders = [environment['CREDENTIALS_DIRECTORY'], '/run/secrets'].filter((folder) => folder !== undefined)
   const file =
     environment[`${name}_FILE`]?.trim() ||

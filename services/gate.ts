@@ -30,6 +30,13 @@ export function assertUnambiguous(request: GateRequest): void {
   if (authorizations > 1) throw ambiguous('there must be at most one Authorization header')
 }
 
+/** Refuses a target of more than so many bytes. Throws `SOAKP_URL_TOO_LONG` (414). */
+export function assertShort(url: string | undefined, mostBytes: number): void {
+  if (url === undefined || url.length <= mostBytes) return
+  const message = `The path and query are longer than ${mostBytes} bytes. Whoever runs this SOAKP can allow more with SOAKP_URL_BYTES.`
+  throw new SoakpError(414, 'SOAKP_URL_TOO_LONG', message)
+}
+
 function assertChunked(httpVersion: string, value: string): void {
   if (httpVersion === '1.1' && value.trim().toLowerCase() === 'chunked') return
   throw ambiguous('the only transfer coding is chunked, and only in HTTP/1.1 (RFC 9112 section 6.1)')

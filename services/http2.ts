@@ -38,6 +38,13 @@ export function cutAnswer(response: ServerResponse): void {
   else response.destroy()
 }
 
+/** Returns how many bytes of an answer wait for the client to take them. */
+export function untakenBytes(response: ServerResponse): number {
+  if (isHttp2Response(response)) return response.stream.writableLength
+  // The answer to a pipelined request waits for the one before it.
+  return response.socket === null ? 0 : response.writableLength
+}
+
 function isHttp2Response(response: unknown): response is Http2ServerResponse {
   return response instanceof Http2ServerResponse
 }

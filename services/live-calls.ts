@@ -1,3 +1,22 @@
+import type { SoakpError } from './errors.ts'
+import { tokenEnded } from './upstream-errors.ts'
+
+/** Ends a call; the error says why, and is the answer where none has begun. */
+export type EndCall = (why: SoakpError) => void
+
+/** A call that is running. */
+export interface LiveCall {
+  readonly keyId: string
+  /** By `performance.now()`. */
+  readonly startedMs: number
+  readonly end: EndCall
+  /**
+   * Returns a mark that changes when the client does what is expected of it; undefined while nothing is. A call
+   * without has a watch of its own.
+   */
+  readonly owes: (() => string | undefined) | undefined
+}
+
 /** Knows which calls of which token are running, to count them and to end them. */
 export interface LiveCalls {
   /** Number of running calls of a token. */
@@ -5,22 +24,23 @@ export interface LiveCalls {
   /** Number of running calls in all. */
   readonly size: number
   /** Adds a call; the function returned removes it and may be called twice. */
-  add(tokenId: string, keyId: string, end: () => void): () => void
+  add(tokenId: string, keyId: string, end: EndCall, owes?: () => string | undefined): () => void
   /** Ends the running calls of a token. */
   endToken(tokenId: string): void
   /** Ends the running calls of all tokens of a key. */
   endKey(keyId: string): void
-}
-
-interface LiveCall {
-  readonly keyId: string
-  readonly end: () => void
+  /** All running calls. */
+  all(): readonly LiveCall[]
 }
 
 /** Creates an empty list of running calls. */
 export function createLiveCalls(): LiveCalls {
   const calls = new Map<string, Set<LiveCall>>()
   let size = 0
+
+  function all(): LiveCall[] {
+    return [...calls.values()].flatMap((ofToken) => [...ofToken])
+  }
 
   return {
     count: (tokenId) => calls.get(tokenId)?.size ?? 0,
@@ -29,8 +49,8 @@ export function createLiveCalls(): LiveCalls {
       return size
     },
 
-    add(tokenId, keyId, end) {
-      const call = { keyId, end }
+    add(tokenId, keyId, end, owes) {
+      const call = { keyId, startedMs: performance.now(), end, owes }
       const ofToken = calls.get(tokenId) ?? new Set()
       calls.set(tokenId, ofToken.add(call))
       size += 1
@@ -42,12 +62,13 @@ export function createLiveCalls(): LiveCalls {
     },
 
     endToken(tokenId) {
-      calls.get(tokenId)?.forEach((call) => call.end())
+      calls.get(tokenId)?.forEach((call) => call.end(tokenEnded()))
     },
 
     endKey(keyId) {
-      const all = [...calls.values()].flatMap((ofToken) => [...ofToken])
-      for (const call of all) if (call.keyId === keyId) call.end()
+      for (const call of all()) if (call.keyId === keyId) call.end(tokenEnded())
     },
+
+    all,
   }
 }

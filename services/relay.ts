@@ -2,8 +2,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { createAnswer } from './answer.ts'
 import type { Answer } from './answer.ts'
+import { createBodyMeter } from './body-meter.ts'
+import type { BodyMeter } from './body-meter.ts'
+import type { SoakpError } from './errors.ts'
+import { untakenBytes } from './http2.ts'
 import { createLeakGuard } from './leak-guard.ts'
 import { readBody } from './request-body.ts'
+import type { UpstreamPlaces } from './upstream-places.ts'
 
 /** One call to be passed on. The upstream is the key's, never the request's. */
 export interface RelayCall {
@@ -19,6 +24,8 @@ export interface RelayCall {
   readonly answerHeaders: readonly string[]
   /** The upstream key, which must not come back. */
   readonly key: string
+  /** The longest body that is passed on. */
+  readonly mostBytes: number
   /** Called once, just before the first byte of the answer is written. */
   readonly beforeHead: () => void
 }
@@ -40,30 +47,50 @@ export interface RunningRelay {
    * before it answered or gave an answer that must not be passed on.
    */
   readonly outcome: Promise<RelayOutcome>
-  /** Ends the call at once: the upstream's connection is closed, the client's answer is cut. */
-  readonly end: () => void
+  /** Ends the call at once: the upstream's connection is closed, the client's answer is cut, or the error if none began. */
+  readonly end: (why: SoakpError) => void
+  /** See `LiveCall`. */
+  readonly owes: () => string | undefined
 }
 
 /**
  * Passes one call on with exactly one upstream request, and its answer back as it comes. A client that leaves ends the
  * upstream request; an answer that was cut short arrives cut short.
  */
-export function relay(dispatcher: Dispatcher, call: RelayCall): RunningRelay {
+export function relay({ dispatcher, places }: RelayPath, call: RelayCall): RunningRelay {
   const guard = createLeakGuard(call.key)
   const answer = createAnswer(call, guard)
-  void send(dispatcher, call, answer)
-  return { outcome: answer.outcome.finally(() => guard.end()), end: answer.end }
+  const meter = createBodyMeter(call.mostBytes)
+  void send({ dispatcher, places }, call, answer, meter)
+
+  function owes(): string | undefined {
+    if (meter.isWaiting) return `body after ${meter.bytes}`
+    const untaken = untakenBytes(call.response)
+    return untaken === 0 ? undefined : `${untaken} of ${answer.bytes()}`
+  }
+
+  return { outcome: answer.outcome.finally(() => guard.end()), end: answer.end, owes }
+}
+
+/** What leads to upstreams. */
+export interface RelayPath {
+  readonly dispatcher: Dispatcher
+  readonly places: UpstreamPlaces
 }
 
 /** Never rejects: what goes wrong ends the answer, which may be over before the body has been read. */
 async function send(
-  dispatcher: Dispatcher,
+  { dispatcher, places }: RelayPath,
   { request, origin, path, headers }: RelayCall,
   answer: Answer,
+  meter: BodyMeter,
 ): Promise<void> {
   try {
+    const place = places.take(origin)
+    answer.outcome.then(place.leave, place.leave)
+    if (place.wait !== undefined) await place.wait
     // undici takes iterators and any method; its types name neither.
-    const body = (await readBody(request)) as Buffer | null
+    const body = (await readBody(request, meter)) as Buffer | null
     const method = request.method as Dispatcher.HttpMethod
     if (!answer.isOver()) dispatcher.dispatch({ origin, path, method, headers, body }, answer.handler)
   } catch (error) {

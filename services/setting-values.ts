@@ -7,9 +7,9 @@ import { SoakpError } from './errors.ts'
 import { settings } from './settings.ts'
 import type { SettingName } from './settings.ts'
 
-/** Returns the text of a variable, or its default. */
-export function text(reader: EnvironmentReader, name: SettingName): string {
-  return reader.text(name) ?? settings[name].default
+/** Returns the text of a variable, or its default; `otherwise` is the default where another setting changes it. */
+export function text(reader: EnvironmentReader, name: SettingName, otherwise?: string): string {
+  return reader.text(name) ?? otherwise ?? settings[name].default
 }
 
 /** Returns the text of a variable that must be set; `reason` says why. */
@@ -20,17 +20,28 @@ export function required(reader: EnvironmentReader, name: SettingName, reason: s
 }
 
 /** Reads a whole number. */
-export function whole(reader: EnvironmentReader, name: SettingName, least: number, most: number): number {
-  const value = text(reader, name)
+export function whole(
+  reader: EnvironmentReader,
+  name: SettingName,
+  least: number,
+  most: number,
+  otherwise?: string,
+): number {
+  const value = text(reader, name, otherwise)
   const number = /^\d{1,10}$/.test(value) ? Number(value) : Number.NaN
   if (number >= least && number <= most) return number
   throw invalid(`${name} must be a whole number from ${least} to ${most}; it is "${value}".`)
 }
 
 /** Reads one of the words that are allowed. */
-export function choice(reader: EnvironmentReader, name: SettingName, choices: readonly string[]): string {
+export function choice<Word extends string>(
+  reader: EnvironmentReader,
+  name: SettingName,
+  choices: readonly Word[],
+): Word {
   const value = text(reader, name)
-  if (choices.includes(value)) return value
+  const chosen = choices.find((each) => each === value)
+  if (chosen !== undefined) return chosen
   throw invalid(`${name} must be one of ${choices.join(', ')}; it is "${value}".`)
 }
 
@@ -43,10 +54,13 @@ export function isYes(reader: EnvironmentReader, name: SettingName): boolean {
 }
 
 function list(reader: EnvironmentReader, name: SettingName): string[] {
-  return text(reader, name)
-    .split(',')
-    .map((each) => each.trim())
-    .filter((each) => each !== '')
+  return parts(text(reader, name))
+}
+
+/** Returns what is between the commas of a text, without blanks and doubles. */
+export function parts(value: string): string[] {
+  const all = value.split(',').map((each) => each.trim())
+  return [...new Set(all.filter((each) => each !== ''))]
 }
 
 /** Reads origins such as `https://app.example.com`. */
@@ -65,14 +79,18 @@ export function networks(reader: EnvironmentReader, name: SettingName): string[]
   })
 }
 
-/** Reads the PEM file that `SOAKP_UPSTREAM_CA_FILE` names. */
-export function readCertificates(file: string, workingDirectory: string): string {
+/** Reads the PEM file of roots that a variable names; undefined when it names none. */
+export function readCertificates(
+  reader: EnvironmentReader,
+  name: 'SOAKP_UPSTREAM_CA_FILE' | 'SOAKP_ACME_CA_FILE',
+  workingDirectory: string,
+): string | undefined {
+  const file = reader.text(name)
+  if (file === undefined) return undefined
   try {
     return readFileSync(resolve(workingDirectory, file), 'utf8')
   } catch (cause) {
-    throw new SoakpError(500, 'SOAKP_CONFIGURATION', `SOAKP_UPSTREAM_CA_FILE names ${file}, which cannot be read.`, {
-      cause,
-    })
+    throw new SoakpError(500, 'SOAKP_CONFIGURATION', `${name} names ${file}, which cannot be read.`, { cause })
   }
 }
 

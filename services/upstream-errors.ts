@@ -53,7 +53,8 @@ function isMalformed(code: string, cause: unknown): boolean {
   if (!(cause instanceof Error)) return false
   // The parser's error has no code, and undici says in words only that an interim answer came which nobody asked for.
   if (cause.name === 'HTTPParserError' || cause.message.startsWith('bad ')) return true
-  return code === 'UND_ERR_HEADERS_OVERFLOW' || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'
+  // undici asserts that a status has a value of 100 or more, and that is where 099 fails.
+  return ['UND_ERR_HEADERS_OVERFLOW', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'ERR_ASSERTION'].includes(code)
 }
 
 function codeOf(error: unknown): string {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readFile, readdir } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import OpenAI from 'openai'
@@ -7,6 +7,7 @@ import { test } from 'tap'
 import { Agent, fetch } from 'undici'
 import { startPracticeUpstream } from '../practice/upstream.ts'
 import type { PracticeUpstream } from '../practice/upstream.ts'
+import { isNowhere, readAll } from './support/canary.ts'
 import { run, startServer } from './support/process.ts'
 import type { ServerProcess } from './support/process.ts'
 
@@ -19,21 +20,6 @@ interface Seen {
 const KEY = `sk-proj-canary-${randomBytes(24).toString('hex')}`
 const NEXT_KEY = `sk-svcacct-canary-${randomBytes(24).toString('hex')}`
 const ADMIN = `soakp_admin_${randomBytes(32).toString('base64url')}`
-
-/** The secret itself and the forms in which it may travel unseen. */
-function formsOf(secret: string): Buffer[] {
-  const bytes = Buffer.from(secret)
-  // Base64 of it looks different in each of the three places where it can begin within a longer text; the letters at
-  // the ends depend on what is around.
-  const base64 = [0, 1, 2].map((skipped) => bytes.subarray(skipped, skipped + Math.floor((bytes.length - 2) / 3) * 3))
-  return [
-    secret,
-    secret.slice(4, -4),
-    encodeURIComponent(secret),
-    bytes.toString('hex'),
-    ...base64.flatMap((part) => [part.toString('base64'), part.toString('base64url')]),
-  ].map((form) => Buffer.from(form))
-}
 
 test('after all of it, no key and no token is in any log, file, answer or error', async (t) => {
   const upstream = await startPracticeUpstream({ key: KEY })
@@ -83,21 +69,8 @@ test('after all of it, no key and no token is in any log, file, answer or error'
     admin: ADMIN,
     ...Object.fromEntries(Object.entries(seen.tokens)),
   }
-  for (const [place, bytes] of Object.entries(places)) {
-    for (const [name, secret] of Object.entries(secrets)) {
-      t.notOk(
-        formsOf(secret).some((form) => bytes.includes(form)),
-        `secret ${name} is not in ${place}`,
-      )
-    }
-  }
+  isNowhere(t, secrets, places)
 })
-
-async function readAll(folder: string): Promise<Buffer[]> {
-  const names = await readdir(folder)
-  const files = names.filter((name) => !name.endsWith('.sock') && name !== 'root.key')
-  return Promise.all(files.map((name) => readFile(join(folder, name))))
-}
 
 /** Uses and misuses every way in, as the admin, as callers and as an attacker who controls the upstream. */
 async function useAll(seen: Seen, server: ServerProcess, trusting: Agent, upstream: PracticeUpstream): Promise<void> {

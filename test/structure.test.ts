@@ -19,6 +19,8 @@ const allowed: Record<string, readonly string[]> = {
   practice: ['cli', 'fastify.config.ts', 'services'],
   client: [],
   bench: ['fastify.config.ts', 'practice', 'services'],
+  conformance: ['fastify.config.ts', 'services'],
+  fuzz: ['fastify.config.ts', 'services'],
 }
 
 interface Import {

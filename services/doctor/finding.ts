@@ -36,11 +36,14 @@ export function skipped(message: string): Result {
 
 /**
  * Makes a result of an error whose message says what is wrong and then what to do, as those of SOAKP do: the first
- * sentence is the finding, the rest is the remedy.
+ * sentence is the finding, the rest is the remedy; `otherwise` where there is no rest.
  */
-export function faultOf({ message }: { readonly message: string }): Result {
-  const [, what = message, remedy = ''] = /^(.*?[.!?])\s+(?=[A-Z`])(.*)$/s.exec(message) ?? []
-  return fault(what, remedy === '' ? 'The README describes this setting.' : remedy)
+export function faultOf(
+  { message }: { readonly message: string },
+  otherwise = 'The README describes this setting.',
+): Result {
+  const [, what = message, remedy = otherwise] = /^(.*?[.!?])\s+(?=[A-Z`])(.*)$/s.exec(message) ?? []
+  return fault(what, remedy)
 }
 
 /** Returns a finding in which nothing looks like a credential. */

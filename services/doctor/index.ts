@@ -1,11 +1,12 @@
 import { SoakpError } from '../errors.ts'
 import { checkAuthority } from './authority.ts'
+import { checkCertificate } from './certificate.ts'
 import { checkClock } from './clock.ts'
 import { fault, faultOf, scrubbed, skipped } from './finding.ts'
 import type { Finding, Result } from './finding.ts'
 import { checkDataFolder, checkDisk, checkFileModes } from './folder.ts'
 import { checkKeys } from './keys.ts'
-import { checkCertificate, checkPort } from './listener.ts'
+import { checkPort } from './listener.ts'
 import { checkOrigin } from './origin.ts'
 import type { Patient } from './patient.ts'
 import { checkConfiguration, checkNode } from './settings.ts'
@@ -38,7 +39,7 @@ export async function examine(patient: Patient, tell: (finding: Finding) => void
     ['disk', ['data-folder'], () => checkDisk(settings().dataDir)],
     ['server', ['data-folder'], () => checkServer(access)],
     ['port', ['configuration'], async () => checkPort(settings(), await access.serverIfAny(), patient)],
-    ['certificate', ['configuration'], () => checkCertificate(settings().tls, patient.now())],
+    ['certificate', ['configuration'], () => checkCertificate(access, settings(), patient.now())],
     ['secret', ['configuration'], () => checkSecret(access, reading)],
     ['database', ['secret'], () => checkDatabase(access)],
     ['upstream', ['configuration'], async () => checkUpstreams(await upstreams())],

@@ -28,6 +28,8 @@ export interface Patient {
   readonly reading: Reading
   /** The address that programs of this machine would use, without a server that says it. */
   readonly localAddress: string
+  /** Says that a port may not be used and how that is changed; `error` is what listening threw. */
+  readonly refusedPort: (error: unknown) => string
   /** The file of the local authority's certificate. */
   readonly authorityFile: string
   /** Looks for the server that runs on the data folder. Throws when one is there and does not answer. */

@@ -20,6 +20,24 @@ const OF_LISTENING = [
   'SOAKP_TLS_CERT_FILE',
   'SOAKP_TLS_KEY_FILE',
   'SOAKP_ALLOW_PLAIN_HTTP',
+  'SOAKP_DOMAIN',
+  'SOAKP_ACME_EMAIL',
+  'SOAKP_ACME_DIRECTORY',
+  'SOAKP_ACME_CA_FILE',
+  'SOAKP_ACME_EAB_KID',
+  'SOAKP_ACME_EAB_HMAC',
+  'SOAKP_ACME_PROFILE',
+  'SOAKP_DNS',
+  'SOAKP_DNS_RESOLVERS',
+  'SOAKP_DNS_API_URL',
+  'SOAKP_DNS_POLICY',
+  'SOAKP_DNS_WAIT_SECONDS',
+  'SOAKP_DNS_DELAY_SECONDS',
+  'SOAKP_CONNECTIONS',
+  'SOAKP_ADDRESS_CONNECTIONS',
+  'SOAKP_HTTP2_STREAMS',
+  'SOAKP_HEADER_BYTES',
+  'SOAKP_HEADERS_SECONDS',
 ] as const satisfies readonly SettingName[]
 
 type OwnName = Exclude<SettingName, (typeof OF_LISTENING)[number]>
@@ -53,6 +71,9 @@ function isOwn(name: string): boolean {
   return !OF_LISTENING.some((each) => each === name)
 }
 
+/** What a SOAKP without a listener of its own leaves to the server that shares its environment. */
+const WITHOUT_DOMAIN: Environment = { SOAKP_DOMAIN: '', CB_DOMAIN: '', CB_WILDCARD_DOMAIN: '' }
+
 /** Turns settings into configuration variables. Throws a `TypeError` for a name that is none. */
 export function environmentOf(given: Settings): Environment {
   const environment: Environment = {}
@@ -72,7 +93,7 @@ export function environmentOf(given: Settings): Environment {
  */
 export function configureLibrary(environment: Environment, workingDirectory: string) {
   const { configuration, warnings } = readConfiguration(
-    { SOAKP_LOG_LEVEL: 'silent', ...environment, SOAKP_TLS: 'off', SOAKP_HOST: '127.0.0.1' },
+    { SOAKP_LOG_LEVEL: 'silent', ...environment, ...WITHOUT_DOMAIN, SOAKP_TLS: 'off', SOAKP_HOST: '127.0.0.1' },
     workingDirectory,
   )
   return { configuration: withAdmin({ ...configuration, addressRequestsPerMinute: 1e9 }), warnings }
@@ -84,7 +105,7 @@ export function configureLibrary(environment: Environment, workingDirectory: str
  */
 export function configurePlugin(environment: Environment, workingDirectory: string) {
   const { configuration, warnings } = readConfiguration(
-    { ...environment, SOAKP_TLS: 'off', SOAKP_HOST: '0.0.0.0', SOAKP_ALLOW_PLAIN_HTTP: 'yes' },
+    { ...environment, ...WITHOUT_DOMAIN, SOAKP_TLS: 'off', SOAKP_HOST: '0.0.0.0', SOAKP_ALLOW_PLAIN_HTTP: 'yes' },
     workingDirectory,
   )
   return { configuration: withAdmin(configuration), warnings }

@@ -1,4 +1,5 @@
 import { test } from 'tap'
+import { pretendDomain } from '../support/pretended-domain.ts'
 import { PLAIN, bearer, isRefused } from '../support/refusals.ts'
 import { ADMIN, startSoakp } from '../support/soakp.ts'
 
@@ -187,6 +188,7 @@ test('organization and project of the key win over those of the client, which pa
 
 test('no answer of any GET route has a key in it', async (t) => {
   const soakp = await startSoakp(t, PLAIN)
+  pretendDomain(soakp.app)
   const { id, token, tokenId } = await soakp.saveKey({ organization: 'org-CANARY', project: 'proj_CANARY' })
   await soakp.manage('POST', `/soakp/keys/${id}/check`)
   const { paths } = (await soakp.call('GET', '/soakp/openapi.json')).body

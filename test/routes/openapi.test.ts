@@ -1,6 +1,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { test } from 'tap'
 import type { FastifyInstance } from 'fastify'
+import { pretendDomain } from '../support/pretended-domain.ts'
 import { PLAIN, basic, bearer } from '../support/refusals.ts'
 import { ADMIN, startSoakp } from '../support/soakp.ts'
 import type { TestSoakp } from '../support/soakp.ts'
@@ -79,14 +80,15 @@ test('the document is well-formed OpenAPI 3.1', async (t) => {
       t.ok(operation.responses.default, `${what}: how it is refused`)
       for (const status of Object.keys(operation.responses)) {
         t.type(operation.responses[status].description, 'string', `${what} ${status}`)
-        const pointer = ['paths', path, method, 'responses', status, 'content', 'application/json', 'schema']
+        const [type = ''] = Object.keys(operation.responses[status].content)
+        const pointer = ['paths', path, method, 'responses', status, 'content', type, 'schema']
         t.type(ajv.compile({ $ref: refTo(pointer) }), 'function', `${what} ${status}: a schema`)
       }
       const body = operation.requestBody?.content['application/json'].schema
       if (body !== undefined) t.type(ajv.compile(body), 'function', `${what}: a body`)
       t.equal(
         body !== undefined,
-        /^(?:post .*(?:keys|tokens|rotate|jwt|generate)|patch .*|put .*)$/.test(what),
+        /^(?:post .*(?:keys|tokens|rotate|revoke|jwt|generate)|patch .*|put .*)$/.test(what),
         `${what}: body or none`,
       )
     }
@@ -95,6 +97,8 @@ test('the document is well-formed OpenAPI 3.1', async (t) => {
 
 test('every route answers as the document says, errors too', async (t) => {
   const soakp = await startSoakp(t, { ...PLAIN, SOAKP_ADMIN_TOKEN: undefined })
+  const finding = { check: 'clock', status: 'ok', message: 'It is right.', remedy: null } as const
+  pretendDomain(soakp.app, [finding])
   let admin = soakp.app.unsealed.newAdminCredential?.reveal() ?? ''
   const document = await readDocument(soakp)
   const ajv = new Ajv2020({ strict: false }).addSchema(document, 'soakp')
@@ -102,20 +106,12 @@ test('every route answers as the document says, errors too', async (t) => {
   const refused = new Set<string>()
 
   async function call(method: string, path: string, headers: Record<string, string>, body?: unknown, id = '') {
-    const answer = await soakp.call(method.toUpperCase(), path.replace('{id}', id), { headers, body })
+    const answer = await soakp.call(method.toUpperCase(), path.replace(/\{\w+\}/, id), { headers, body })
     const what = `${method} ${path.split('?')[0]}`
     const { responses } = document.paths[path.split('?')[0] ?? ''][method]
     const status = String(answer.status) in responses ? String(answer.status) : 'default'
-    const pointer = [
-      'paths',
-      path.split('?')[0] ?? '',
-      method,
-      'responses',
-      status,
-      'content',
-      'application/json',
-      'schema',
-    ]
+    const [type = ''] = Object.keys(responses[status].content ?? { 'application/json': {} })
+    const pointer = ['paths', path.split('?')[0] ?? '', method, 'responses', status, 'content', type, 'schema']
     const isValid = ajv.validate({ $ref: refTo(pointer) }, answer.body)
     t.ok(isValid, `${what} ${answer.status}`, { errors: ajv.errors, body: answer.body })
     t.equal(answer.status < 300, status !== 'default', `${what} ${answer.status}: only errors are not listed`)
@@ -142,6 +138,15 @@ test('every route answers as the document says, errors too', async (t) => {
     await call('post', '/soakp/tokens/{id}/rotate', credential, {}, minted.id)
     await call('delete', '/soakp/tokens/{id}', credential, undefined, minted.id)
     await call('get', '/soakp/tokens/{id}', credential, undefined, minted.id)
+    for (const path of ['/soakp/certificates', '/soakp/dns/providers', '/soakp/metrics']) {
+      await call('get', path, credential)
+    }
+    for (const action of ['renew', 'account-key', 'check']) {
+      await call('post', `/soakp/certificates/${action}`, credential)
+    }
+    await call('post', '/soakp/certificates/revoke', credential, { reason: 'superseded' })
+    await call('put', '/soakp/dns/credentials/{name}', credential, { value: 'x' }, 'CF_DNS_API_TOKEN')
+    await call('delete', '/soakp/dns/credentials/{name}', credential, undefined, 'CF_DNS_API_TOKEN')
   }
   await call('post', '/soakp/keys', bearer(admin), { key: '' })
   await call('post', '/soakp/tokens', bearer(admin), { key_id: 'key_unknown' })

@@ -1,5 +1,6 @@
 import type { Test } from 'tap'
 import { startSoakp } from './soakp.ts'
+import type { LimitsConfiguration } from '../../services/limits-configuration.ts'
 import type { TestSoakp } from './soakp.ts'
 import { answerText, exchange, startRawUpstream } from './wire.ts'
 import type { RawHandler, RawRequest, RawUpstream } from './wire.ts'
@@ -39,11 +40,15 @@ export interface Passing {
 }
 
 /** Starts a SOAKP before a raw upstream; both end with the test. */
-export async function startPassing(t: Test, environment: Record<string, string> = {}): Promise<Passing> {
+export async function startPassing(
+  t: Test,
+  environment: Record<string, string> = {},
+  limits: Partial<LimitsConfiguration> = {},
+): Promise<Passing> {
   const upstream = await startRawUpstream(t)
   const logs: string[] = []
   const settings = { SOAKP_UPSTREAM: upstream.url, SOAKP_TLS: 'off', SOAKP_LOG_LEVEL: 'debug', ...environment }
-  const soakp = await startSoakp(t, settings, { logs })
+  const soakp = await startSoakp(t, settings, { logs, limits })
   const { token } = await soakp.saveKey({ key: RAW_KEY })
   const authorization = `Authorization: Bearer ${token}`
 

@@ -11,6 +11,7 @@ import { startPracticeUpstream } from '../../practice/upstream.ts'
 import type { PracticeUpstream } from '../../practice/upstream.ts'
 import { readConfiguration } from '../../services/configuration.ts'
 import type { Environment } from '../../services/environment.ts'
+import type { LimitsConfiguration } from '../../services/limits-configuration.ts'
 
 /** The admin credential of SOAKPs that tests start. */
 export const ADMIN = 'soakp_admin_of-the-tests-2f8c1d'
@@ -61,17 +62,17 @@ export async function temporaryFolder(t: Test): Promise<string> {
 
 /**
  * Starts SOAKP for a test; `environment` adds to or replaces the settings of tests. Both end with the test. `logs`
- * collects its log's lines.
+ * collects its log's lines; `limits` may be shorter than the whole seconds of settings.
  */
 export async function startSoakp(
   t: Test,
   environment: Environment = {},
-  { logs }: { readonly logs?: string[] } = {},
+  { logs, limits }: { readonly logs?: string[]; readonly limits?: Partial<LimitsConfiguration> } = {},
 ): Promise<TestSoakp> {
   const upstream = await startPracticeUpstream()
   t.teardown(() => upstream.close())
   const dataDir = environment['SOAKP_DATA_DIR'] ?? (await temporaryFolder(t))
-  const { configuration } = readConfiguration(
+  const { configuration: read } = readConfiguration(
     {
       SOAKP_DATA_DIR: dataDir,
       SOAKP_PORT: '0',
@@ -83,6 +84,7 @@ export async function startSoakp(
     },
     dataDir,
   )
+  const configuration = { ...read, limits: { ...read.limits, ...limits } }
   const app = await createServer({
     configuration,
     ...(logs && { logStream: { write: (line) => void logs.push(line) } }),
