@@ -18,6 +18,7 @@ import limits from './plugins/limits.ts'
 import lingering from './plugins/lingering.ts'
 import metrics from './plugins/metrics.ts'
 import ownAnswers from './plugins/own-answers.ts'
+import ownBodies from './plugins/own-bodies.ts'
 import proxy from './plugins/proxy.ts'
 import requestLog from './plugins/request-log.ts'
 import sessions from './plugins/sessions.ts'
@@ -61,6 +62,7 @@ async function soakp(app: FastifyInstance, options: SoakpOptions): Promise<void>
   await app.register(requestLog)
   await app.register(failures)
   await app.register(ownAnswers)
+  await app.register(ownBodies, options)
   await app.register(gate, options)
   await app.register(vault, options)
   await app.register(certificates, options)
@@ -95,6 +97,7 @@ async function soakp(app: FastifyInstance, options: SoakpOptions): Promise<void>
     async (management) => {
       management.addHook('onRequest', app.browserAccess.refuseForeignOrigin)
       management.addHook('onRequest', app.authentication.requireAdmin)
+      management.addHook('preParsing', app.limitBodyTime)
       await management.register(keys)
       await management.register(tokens)
       await management.register(admin)
@@ -107,6 +110,7 @@ async function soakp(app: FastifyInstance, options: SoakpOptions): Promise<void>
   await app.register(async (legacy) => {
     legacy.addHook('onRequest', app.browserAccess.refuseForeignOrigin)
     legacy.addHook('onRequest', app.authentication.requireBasic)
+    legacy.addHook('preParsing', app.limitBodyTime)
     await legacy.register(jwt)
   })
 }

@@ -2,6 +2,7 @@ import { METHODS } from 'node:http'
 import httpProxy from '@fastify/http-proxy'
 import fp from 'fastify-plugin'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Configuration } from '../services/configuration.ts'
 import type { SoakpOptions } from '../services/options.ts'
 import { logEnd } from './request-log.ts'
 import { SoakpError } from '../services/errors.ts'
@@ -43,7 +44,7 @@ async function proxy(app: FastifyInstance, { configuration }: SoakpOptions): Pro
         disableCache: true,
         retryMethods: [],
         undici: { connect: { rejectUnauthorized: true } },
-        handler: (request, reply) => pass(app, request, reply, prefix, configuration.limits.bodyBytes),
+        handler: (request, reply) => pass(app, request, reply, prefix, configuration),
       })
     })
   }
@@ -65,17 +66,18 @@ async function pass(
   request: FastifyRequest,
   reply: FastifyReply,
   prefix: string,
-  mostBytes: number,
+  { limits, upstreamAnswerMs: answerMs }: Configuration,
 ): Promise<void> {
   const token = request.authenticatedToken()
   const { grant } = token
+  const mostBytes = limits.bodyBytes
   app.limits.assertParallel(token)
   const opened = app.unsealed.vault.open({ ...grant, id: grant.key_id })
   const { origin, pathname } = new URL(grant.base_url)
   const upstream = { origin, path: pathname + targetAfter(request, prefix) }
   try {
     if (app.sockets.isUpgrade(request)) await passSocket(app, request, reply, opened, upstream)
-    else await passCall(app, request, reply, opened, { ...upstream, mostBytes })
+    else await passCall(app, request, reply, opened, { ...upstream, mostBytes, answerMs })
   } catch (error) {
     if (error instanceof SoakpError && error.code === 'SOAKP_UPSTREAM_REFUSED_KEY') {
       request.log.error({ key: grant.key_id }, 'the upstream refuses this key: replace it (soakp keys replace)')
@@ -95,7 +97,7 @@ async function passCall(
   request: FastifyRequest,
   reply: FastifyReply,
   { key, organization, project }: OpenedKey,
-  upstream: UpstreamTarget & { readonly mostBytes: number },
+  upstream: UpstreamTarget & { readonly mostBytes: number; readonly answerMs: number },
 ): Promise<void> {
   const { liveCalls } = app.unsealed
   const { grant } = request.authenticatedToken()

@@ -5,7 +5,7 @@ import { hasUnknownCoding, headerValues, reasonPhrase, responseHeaders } from '.
 import { cutAnswer, writeHead as writeHeadTo } from './http2.ts'
 import type { LeakGuard } from './leak-guard.ts'
 import type { RelayCall, RelayOutcome } from './relay.ts'
-import { keyLeaked, keyRefused, upstreamError, upstreamMalformed } from './upstream-errors.ts'
+import { keyLeaked, keyRefused, upstreamError, upstreamMalformed, upstreamTimeout } from './upstream-errors.ts'
 
 /** Error answers up to this size are read whole and searched for the key before their head is passed on. */
 const ERROR_BYTES = 65_536
@@ -38,6 +38,7 @@ export function createAnswer(call: RelayCall, guard: LeakGuard): Answer {
   let status: number | undefined
   let bytes = 0
   let isOver = false
+  let startedAt = 0
 
   // While an earlier one is written, the response of a pipelined request has no connection and, before Node 24, no `close`.
   request.socket.setMaxListeners(0).once('close', onClose)
@@ -137,11 +138,17 @@ export function createAnswer(call: RelayCall, guard: LeakGuard): Answer {
   const handler: Dispatcher.DispatchHandler = {
     onConnect(abortUpstream) {
       abort = abortUpstream
+      startedAt = performance.now()
       if (isOver) abortUpstream()
     },
 
     onHeaders(code, raw, resumeUpstream, reason) {
-      if (isOver || code < 200) return true
+      if (isOver) return true
+      if (code < 200) {
+        // Each gives the upstream its time again, as undici counts it.
+        if (performance.now() - startedAt > call.answerMs) fail(upstreamTimeout())
+        return true
+      }
       resume = resumeUpstream
       const head = { status: code, reason: reasonPhrase(reason), headers: responseHeaders(raw) }
       if (code === 401) fail(keyRefused())

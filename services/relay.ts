@@ -24,6 +24,8 @@ export interface RelayCall {
   readonly answerHeaders: readonly string[]
   /** The upstream key, which must not come back. */
   readonly key: string
+  /** Time that the upstream gets to answer, in milliseconds; interim answers do not begin it anew. */
+  readonly answerMs: number
   /** The longest body that is passed on. */
   readonly mostBytes: number
   /** Called once, just before the first byte of the answer is written. */

@@ -12,9 +12,7 @@ const TIMEOUTS = ['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR
 export function upstreamError(cause: unknown): SoakpError {
   if (cause instanceof SoakpError) return cause
   const code = codeOf(cause)
-  if (TIMEOUTS.includes(code)) {
-    return new SoakpError(504, 'SOAKP_UPSTREAM_TIMEOUT', 'The upstream did not answer in time.', { cause })
-  }
+  if (TIMEOUTS.includes(code)) return upstreamTimeout(cause)
   if (code === 'UND_ERR_INVALID_ARG') {
     const message = 'The request has a method, path or header that cannot be passed on as it is.'
     return new SoakpError(400, 'SOAKP_REQUEST_INVALID', message, { cause })
@@ -25,6 +23,11 @@ export function upstreamError(cause: unknown): SoakpError {
   }
   if (isMalformed(code, cause)) return upstreamMalformed(cause)
   return new SoakpError(502, 'SOAKP_UPSTREAM_UNREACHABLE', 'The upstream cannot be reached or broke off.', { cause })
+}
+
+/** The upstream did not answer, or not go on, in its time. */
+export function upstreamTimeout(cause?: unknown): SoakpError {
+  return new SoakpError(504, 'SOAKP_UPSTREAM_TIMEOUT', 'The upstream did not answer in time.', { cause })
 }
 
 /** The upstream's answer cannot be understood. */
