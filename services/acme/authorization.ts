@@ -8,6 +8,8 @@ import type { AcmeAnswer } from './transport.ts'
 import { challengeValue } from './wire.ts'
 
 const STATUSES = ['pending', 'valid', 'invalid', 'deactivated', 'expired', 'revoked'] as const
+/** One is usual; the first good one is taken. */
+const MOST_CHALLENGES = 10
 const CHALLENGE_STATUSES = ['pending', 'processing', 'valid', 'invalid'] as const
 
 /** Reads an authorization out of an answer. Throws `AcmeError` for what is none. */
@@ -28,7 +30,10 @@ export async function readAuthorization(
     throw createParseError(directory, answer, 'is an authorization for no name')
   const challenges = Array.isArray(value['challenges']) ? value['challenges'].filter(isObject) : []
   const read = await Promise.all(
-    challenges.filter(({ type }) => type === 'dns-01').map((challenge) => readChallenge(accountKey, challenge)),
+    challenges
+      .filter(({ type }) => type === 'dns-01')
+      .slice(0, MOST_CHALLENGES)
+      .map((challenge) => readChallenge(accountKey, challenge)),
   )
   return {
     url: answer.url,

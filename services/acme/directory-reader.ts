@@ -21,6 +21,12 @@ export interface DirectoryReader {
 
 const DAY_MS = 86_400_000
 
+/** What is shown of a directory, which may be anybody's, is kept short. */
+const LONGEST_TEXT = 500
+const LONGEST_NAME = 64
+const MOST_IDENTITIES = 20
+const MOST_PROFILES = 50
+
 /** Creates the reader of the directory. */
 export function createDirectoryReader(
   { directory: url, clock }: AcmeClientOptions,
@@ -51,7 +57,7 @@ function parse(url: string, { text }: AcmeAnswer): Readonly<Record<string, unkno
   const isComplete =
     isObject(value) && ['newNonce', 'newAccount', 'newOrder'].every((name) => readText(value[name]) !== undefined)
   if (isComplete) return value
-  const message = `What ${url} answers is no ACME directory: look at SOAKP_ACME_DIRECTORY, and at proxies that answer in its place.`
+  const message = `What ${url} answers is no ACME directory. Look at SOAKP_ACME_DIRECTORY, and at proxies that answer in its place.`
   throw new AcmeError(url, message, { answered: 200 })
 }
 
@@ -64,11 +70,16 @@ function show(
   const profiles = isObject(meta['profiles']) ? meta['profiles'] : {}
   return {
     url,
-    termsOfService: readText(meta['termsOfService']),
-    website: readText(meta['website']),
-    caaIdentities: readTexts(meta['caaIdentities']),
+    termsOfService: readText(meta['termsOfService'])?.slice(0, LONGEST_TEXT),
+    website: readText(meta['website'])?.slice(0, LONGEST_TEXT),
+    caaIdentities: readTexts(meta['caaIdentities']).slice(0, MOST_IDENTITIES),
     externalAccountRequired: meta['externalAccountRequired'] === true,
-    profiles: Object.fromEntries(Object.entries(profiles).map(([name, text]) => [name, readText(text) ?? ''])),
+    profiles: Object.fromEntries(
+      Object.entries(profiles)
+        .filter(([name]) => name.length <= LONGEST_NAME)
+        .slice(0, MOST_PROFILES)
+        .map(([name, text]) => [name, (readText(text) ?? '').slice(0, LONGEST_TEXT)]),
+    ),
     hasRenewalInfo: readText(resources['renewalInfo']) !== undefined,
     clockOffsetMs,
   }

@@ -26,12 +26,12 @@ function describe(
   if (problem !== undefined) return `${host} refused ${asked}: ${describeProblem(problem)}`
   if (status >= 300 && status < 400) {
     const target = URL.parse(headers['location'] ?? '')?.origin ?? 'another address'
-    return `${host}, asked ${asked}, answered with a redirect to ${target}, which is not followed: set SOAKP_ACME_DIRECTORY to the address it leads to.`
+    return `${host}, asked ${asked}, answered with a redirect to ${target}, which is not followed. Set SOAKP_ACME_DIRECTORY to the address it leads to.`
   }
   if (status >= 500 || status === 429) {
     return `${host}, asked ${asked}, could not do so now (HTTP ${status}): it is asked again later.`
   }
-  return `${host}, asked ${asked}, answered with HTTP ${status} and no explanation: look at SOAKP_ACME_DIRECTORY, and at proxies that answer in its place.`
+  return `${host}, asked ${asked}, answered with HTTP ${status} and no explanation. Look at SOAKP_ACME_DIRECTORY, and at proxies that answer in its place.`
 }
 
 /** Puts a problem into words: the authority's own, those about single names, and what to do. */

@@ -96,7 +96,9 @@ export function createAccounts(
       const account = await orAborted(signal, client.findOrMakeAccount(request, signal))
       if (account !== known.url) {
         await records.writeAccount(directoryUrl, { ...known, url: account, email })
-        report('account-made', `An account at ${new URL(directoryUrl).host} was made.`, { directory: directoryUrl })
+        report('account-made', `An account at ${new URL(directoryUrl).host} was made: ${account}`, {
+          directory: directoryUrl,
+        })
       } else if (known.email !== email) {
         await changeContact(client, directoryUrl, known, signal)
       }

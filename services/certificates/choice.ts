@@ -65,7 +65,7 @@ function choiceOf(request: ChoiceRequest, directory: string): Choice {
   const reasons = [
     { at: heldOff, reason: `${new URL(target).host} holds off until ${new Date(heldOff).toISOString()}.` },
     { at: refusal?.until ?? 0, reason: refusal?.reason },
-    { at: setback?.until ?? 0, reason: `The last attempt failed: ${setback?.reason}` },
+    { at: setback?.until ?? 0, reason: 'The last attempt failed and is repeated then.' },
   ]
   const last = reasons.reduce((latest, each) => (each.at > latest.at ? each : latest))
   const reason = last.at > now ? last.reason : undefined

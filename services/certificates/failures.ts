@@ -8,6 +8,9 @@ import type { Setback } from './holds.ts'
 import type { Limits } from './limits.ts'
 import { ValidationError } from './validation-error.ts'
 
+/** A name more or less says nothing in a reason that is stored. */
+const LONGEST_REASON = 500
+
 /** What is shown of a failure. */
 export interface ShownFailure {
   readonly code: string
@@ -60,7 +63,7 @@ export function limitsAfterFailure(
     {
       directory,
       kind,
-      reason: describeFailure(error).message,
+      reason: describeFailure(error).message.slice(0, LONGEST_REASON),
       retryAfterMs: error instanceof AcmeError ? error.retryAfterMs : undefined,
     },
     now,

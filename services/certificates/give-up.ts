@@ -2,18 +2,27 @@ import { AcmeError } from '../acme/error.ts'
 import type { AcmeClient } from '../acme/index.ts'
 import type { Clock } from '../clock.ts'
 import { orAborted } from '../or-aborted.ts'
+import type { Accounts } from './accounts.ts'
 import { isRateLimited } from './failures.ts'
 import { heldUntil, holdOf, liveHolds } from './holds.ts'
 import type { OpenOrder, Records } from './records.ts'
 
 /** What giving up works with. */
 export interface GiveUpTools {
-  readonly records: Pick<Records, 'readLimits' | 'changeLimits'>
+  readonly records: Pick<Records, 'readLimits' | 'changeLimits' | 'readOrders' | 'forgetOrder'>
   readonly clock: Clock
   readonly signal: AbortSignal
 }
 
 const LIMIT_MS = 60_000
+
+/** Forgets all orders that are open, and gives up what is pending of them. */
+export async function giveUpOrders(tools: GiveUpTools, accounts: Pick<Accounts, 'open'>): Promise<void> {
+  for (const order of await tools.records.readOrders()) {
+    await tools.records.forgetOrder(order)
+    await giveUpAuthorizations(tools, await accounts.open(order.directory), order).catch(() => undefined)
+  }
+}
 
 /**
  * Gives the pending authorizations of an order up that nobody will resume, so that they do not count against the account

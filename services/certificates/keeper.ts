@@ -31,6 +31,8 @@ export interface KeeperTools extends RenewalTools {
   inTurn<Value>(work: () => Promise<Value>): Promise<Value>
   look(isManual: boolean): Promise<Outlook>
   attemptRenewal(): Promise<CertificateRecord | undefined>
+  /** Ends a revocation that was begun. */
+  settleRevocation(): Promise<unknown>
 }
 
 const SECOND_MS = 1_000
@@ -88,7 +90,8 @@ export function createKeeper(tools: KeeperTools): Keeper {
     if (record === undefined || !isTime(record.windowAgainAt)) return
     const client = await accounts.open(record.directory)
     const asked = await askForWindow(record, client, clock, timeline.report, signal)
-    await records.writeCertificate(asked.record)
+    const { window, windowAgainAt } = asked.record
+    await records.changeCertificate(record, (stored) => ({ ...stored, window, windowAgainAt }))
     if (record.windowAgainAt === 0 && asked.record.window === null) {
       const { at, plan } = await tools.look(false)
       const message = `The next renewal is planned for ${new Date(at).toISOString()}. ${plan.reason}`
@@ -111,6 +114,7 @@ export function createKeeper(tools: KeeperTools): Keeper {
   /** Does what is due; returns how long there is nothing to do. */
   async function step(): Promise<number> {
     if (mustSweep) await tools.inTurn(sweep).catch(ignoreUnlessAborted)
+    await tools.settleRevocation().catch(ignoreUnlessAborted)
     const stored = await records.readCertificate()
     if (stored !== undefined) await lookAfter(stored)
     let outlook = await tools.look(false)

@@ -8,7 +8,7 @@ import type { OwnSecrets } from '../own-secrets.ts'
 import { createAccounts } from './accounts.ts'
 import { createTimeline } from './events.ts'
 import { createFigures } from './figures.ts'
-import { giveUpAuthorizations } from './give-up.ts'
+import { giveUpOrders } from './give-up.ts'
 import type { CertificateEvent, Certificates } from './index.ts'
 import { createKeeper } from './keeper.ts'
 import { lookOut } from './outlook.ts'
@@ -16,7 +16,7 @@ import { createRecords } from './records.ts'
 import type { CertificateRecord } from './records.ts'
 import { renew } from './renewal.ts'
 import type { RenewalTools } from './renewal.ts'
-import { assertReason, revokeCertificate } from './revocation.ts'
+import { assertReason, revokeNoted } from './revocation.ts'
 import { describeStatus } from './status.ts'
 
 /** What certificates are made with. */
@@ -95,7 +95,29 @@ export function createCertificates(options: CertificatesOptions): Certificates {
     return attempting
   }
 
-  const keeper = createKeeper({ ...tools, inTurn, look, attemptRenewal: () => attemptRenewal(false) })
+  const keeper = createKeeper({
+    ...tools,
+    inTurn,
+    look,
+    attemptRenewal: () => attemptRenewal(false),
+    settleRevocation: () => settleRevocation(),
+  })
+
+  /** Ends a revocation that was begun, also by a process that was killed; tells whether there was one. */
+  async function settleRevocation(): Promise<boolean> {
+    const record = await records.readCertificate()
+    if (record?.revoking === undefined) return false
+    await revokeNoted(tools, record, record.revoking)
+    await attempting?.catch(() => undefined)
+    return inTurn(async () => {
+      const revoked = { revokedAt: clock.now(), revoking: undefined }
+      if (!(await records.changeCertificate(record, (stored) => ({ ...stored, ...revoked })))) return false
+      // A key that has lain there is no new one.
+      await giveUpOrders(tools, accounts)
+      keeper.sweepLater()
+      return true
+    })
+  }
 
   async function status() {
     const { certificate, plan, at, limits, choice } = await look(false)
@@ -137,25 +159,10 @@ export function createCertificates(options: CertificatesOptions): Certificates {
       if (record === undefined) {
         throw new SoakpError(409, 'SOAKP_CERTIFICATE_MISSING', 'There is no certificate that could be revoked.')
       }
-      await revokeCertificate(accounts, record, reason, signal)
-      timeline.report('certificate-revoked', `The certificate was revoked with reason ${reason}.`, {
-        directory: record.directory,
-      })
-      await attempting?.catch(() => undefined)
-      const isStored = await inTurn(async () => {
-        const stored = await records.readCertificate()
-        if (stored?.certificate !== record.certificate) return false
-        await records.writeCertificate({ ...stored, revokedAt: clock.now() })
-        // A key that has lain there is no new one.
-        for (const order of await records.readOrders()) {
-          await records.forgetOrder(order)
-          await giveUpAuthorizations(tools, await accounts.open(order.directory), order).catch(() => undefined)
-        }
-        keeper.sweepLater()
-        return true
-      })
+      await records.changeCertificate(record, (stored) => ({ ...stored, revoking: reason }))
+      const isRevoked = await settleRevocation()
       // What it fails of is in the status; the certificate is revoked all the same.
-      if (isStored) await attemptRenewal(true).catch(() => undefined)
+      if (isRevoked) await attemptRenewal(true).catch(() => undefined)
       keeper.wake()
       return status()
     },
@@ -163,9 +170,15 @@ export function createCertificates(options: CertificatesOptions): Certificates {
     async changeAccountKeys() {
       await inTurn(async () => {
         const known = await records.listAccounts()
-        for (const directory of Object.keys(known)) {
-          if (known[directory]?.url !== null) await accounts.changeKey(directory, signal)
+        const urls = configuration.directories.flatMap(({ url, staging }) =>
+          staging === undefined ? [url] : [url, staging],
+        )
+        const changes: PromiseSettledResult<void>[] = []
+        for (const directory of urls.filter((url) => typeof known[url]?.url === 'string')) {
+          changes.push(...(await Promise.allSettled([accounts.changeKey(directory, signal)])))
         }
+        // One that cannot be asked does not keep the others from theirs.
+        for (const each of changes) if (each.status === 'rejected') throw each.reason
       })
       return status()
     },

@@ -16,6 +16,8 @@ export interface CertificateRecord {
   readonly profile: string | null
   readonly issuedAt: number
   readonly revokedAt: number | null
+  /** The reason for which it is being revoked, noted before the authority is asked. */
+  readonly revoking?: number | undefined
   /** From 0 up to 1: how early within the jitter this one is renewed. */
   readonly jitter: number
   readonly window: ChosenWindow | null
@@ -58,6 +60,11 @@ export interface AccountRecord {
 export interface Records {
   readCertificate(): Promise<CertificateRecord | undefined>
   writeCertificate(record: CertificateRecord): Promise<void>
+  /** Changes what is noted of a certificate; false when another is stored by now. */
+  changeCertificate(
+    of: Pick<CertificateRecord, 'certificate'>,
+    change: (record: CertificateRecord) => CertificateRecord,
+  ): Promise<boolean>
   readOrders(): Promise<readonly OpenOrder[]>
   /** Notes an order in place of another of the same directory and purpose. */
   writeOrder(order: OpenOrder): Promise<void>
@@ -82,6 +89,7 @@ const EVENTS = 'acme-events'
 export function createRecords(secrets: OwnSecrets): Records {
   // The envelope is authenticated and bound to its id: what comes out is what was put in under it.
   const read = async <Value>(id: string) => (await secrets.find(id)) as Value | undefined
+  const readCertificate = () => read<CertificateRecord>(CERTIFICATE)
   const readOrders = async () => (await read<{ orders: OpenOrder[] }>(ORDERS))?.orders ?? []
   const listAccounts = async () => (await read<Record<string, AccountRecord>>(ACCOUNTS)) ?? {}
   let limits: Limits | undefined
@@ -96,8 +104,15 @@ export function createRecords(secrets: OwnSecrets): Records {
   }
 
   return {
-    readCertificate: () => read<CertificateRecord>(CERTIFICATE),
-    writeCertificate: (record) => secrets.replace(CERTIFICATE, record),
+    readCertificate,
+    writeCertificate: (record) => inTurn(() => secrets.replace(CERTIFICATE, record)),
+    changeCertificate: ({ certificate }, change) =>
+      inTurn(async () => {
+        const stored = await readCertificate()
+        if (stored?.certificate !== certificate) return false
+        await secrets.replace(CERTIFICATE, change(stored))
+        return true
+      }),
     readOrders,
     writeOrder: (order) =>
       inTurn(async () => {

@@ -2,7 +2,9 @@ import { AcmeError } from '../acme/error.ts'
 import { SoakpError } from '../errors.ts'
 import { orAborted } from '../or-aborted.ts'
 import type { Accounts } from './accounts.ts'
+import { isRateLimited } from './failures.ts'
 import type { CertificateRecord } from './records.ts'
+import type { RenewalTools } from './renewal.ts'
 
 const KEY_COMPROMISE = 1
 /** RFC 5280 section 5.3.1, as far as subscribers may use them (CA/Browser Forum baseline requirements 7.2.2). */
@@ -17,10 +19,31 @@ export function assertReason(reason: number): void {
 }
 
 /**
+ * Asks the authority for the revocation that is noted. A refusal ends it; when the authority cannot be asked, the note
+ * stays for the next look.
+ */
+export async function revokeNoted(
+  { accounts, records, timeline, signal }: Pick<RenewalTools, 'accounts' | 'records' | 'timeline' | 'signal'>,
+  record: CertificateRecord,
+  reason: number,
+): Promise<void> {
+  try {
+    await revokeCertificate(accounts, record, reason, signal)
+  } catch (error) {
+    const isRefused = error instanceof AcmeError && error.problem !== undefined && !isRateLimited(error)
+    if (isRefused) await records.changeCertificate(record, (stored) => ({ ...stored, revoking: undefined }))
+    throw error
+  }
+  timeline.report('certificate-revoked', `The certificate was revoked with reason ${reason}.`, {
+    directory: record.directory,
+  })
+}
+
+/**
  * Revokes a certificate by the account that ordered it, else by its own key; after a key's compromise by the key first,
  * for only that makes authorities refuse the key from then on. One that is revoked already is fine.
  */
-export async function revokeCertificate(
+async function revokeCertificate(
   accounts: Accounts,
   { directory, certificate, key }: CertificateRecord,
   reason: number,

@@ -28,7 +28,7 @@ test('a stored certificate that the server would not begin with is not said to b
 
 test('an authority that asks for thousands of proofs is not followed', async (t) => {
   const { clock, main, engine, use } = createWorld()
-  const { client } = main
+  const client = main.client.bind(main)
   main.client = (key) => {
     const made = client(key)
     return {

@@ -133,6 +133,36 @@ test('revoking goes by the account, or by the key, and brings a certificate with
   await certificates.close()
 })
 
+test('a revocation that a kill cut short is brought to its end by the next start', async (t) => {
+  let cut = 0
+  for (let dieAt = 0; ; dieAt += 1) {
+    const { clock, main, engine, secrets, use, used } = createWorld()
+    const first = engine()
+    first.start(use)
+    await clock.advance(MINUTE_MS)
+    await first.close()
+    const second = engine({}, { dieAt })
+    let isOver = false
+    const revoking = second.revoke(4).finally(() => (isOver = true))
+    revoking.catch(() => undefined)
+    await clock.advanceUntil(() => isOver || secrets.isDead())
+    const isKilled = secrets.isDead()
+    const isHeard = main.revoked.length > 0
+    await second.close()
+    if (!isKilled) break
+    const third = engine()
+    const stored = await beginWith(third)
+    third.start(use)
+    await clock.advance(10 * MINUTE_MS)
+    t.match(await third.status(), { state: 'valid', certificate: { revoked_at: null } }, `killed at write ${dieAt}`)
+    const served = used[1] ?? stored
+    if (isHeard) t.not(served?.cert, used[0]?.cert, 'another certificate is served')
+    if (isHeard) cut += 1
+    await third.close()
+  }
+  t.ok(cut > 1, 'it was cut short after the authority had heard of it')
+})
+
 for (const when of ['before', 'after']) {
   test(`account keys are changed; a crash ${when} the authority has heard of it loses no account`, async (t) => {
     const { clock, main, engine, secrets, use } = createWorld()

@@ -151,6 +151,10 @@ test("SOAKP's own secrets are made once, however many race, and replaced as a wh
   t.match(await store.findSecret('signing'), { version: 2 })
   await secrets.replace('fresh', { index: 1 })
   t.same(await secrets.find('fresh'), { index: 1 })
+  await secrets.remove('fresh')
+  await secrets.remove('never there')
+  t.equal(await secrets.find('fresh'), undefined, 'also for who has just opened it')
+  t.same(await secrets.find('signing'), { index: 9 })
 })
 
 test('a secret put in the place of another is refused', async (t) => {
