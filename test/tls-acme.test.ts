@@ -167,6 +167,7 @@ test('what happens is logged in words, a failure as an error', async (t) => {
   t.notOk('code' in started, 'what there is nothing to say of is left out')
   const failed = { level: 'error', attempt, code: 'SOAKP_ACME_UNREACHABLE', duration_ms: Number, msg: /127\.0\.0\.1:9/ }
   t.match(soakp.find('attempt-failed'), failed)
+  t.match(soakp.find('attempt-failed'), { error: { cause: { code: 'ECONNREFUSED' } } }, 'and with what is behind it')
   t.match((await soakp.app.inject('/soakp/ready')).json(), { status: 'degraded' })
 })
 
