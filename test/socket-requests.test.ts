@@ -133,6 +133,16 @@ test('a client that leaves while the upstream is connected to ends that, and not
   t.equal(passing.logs.filter((line) => line.includes('"end":"client gone"')).length, 3)
 })
 
+test('a client that ended its own side before its 101 left its connection here for ever', async (t) => {
+  const { soakp, upstream, authorization } = await startPassing(t)
+  upstream.answer(() => undefined)
+  const wire = await openWire(t, soakp, true)
+  wire.write(requestText(['GET /v1/realtime HTTP/1.1', ...HANDSHAKE, authorization]))
+  await eventually('the upstream is asked', () => upstream.openConnections() === 1)
+  wire.socket.end()
+  t.equal(await wire.over(), '')
+})
+
 test('credentials are replaced, and everything else arrives byte for byte', async (t) => {
   const { soakp, upstream, authorization } = await startPassing(t)
   upstream.answer(({ wire, headers }) => wire.write(switchingText(headers)))

@@ -24,7 +24,7 @@ function describe(all: readonly Interrupted[]): string {
 test('an issuance that was killed at any point is brought to its end by the next start', { skip }, async (t) => {
   const world = await startWorld(t)
   const all: Interrupted[] = []
-  for (const afterEvents of points(1)) {
+  for (const afterEvents of points(2)) {
     all.push(...(await surviveInterruptions(t, world, [{ signal: 'SIGKILL', afterEvents }])))
   }
   t.ok(all.filter(({ orphans }) => orphans > 0).length > 5, 'enough were killed while records stood')
@@ -35,7 +35,7 @@ test('one that was killed three times in a row is, too', { skip }, async (t) => 
   const world = await startWorld(t)
   const random = createRandom(seed)
   const all: Interrupted[] = []
-  for (let round = 0; round < 15; round++) {
+  for (let round = 0; round < 8; round++) {
     const kill = () => ({ signal: 'SIGKILL', afterEvents: 1 + random.below(MOST_EVENTS) }) as const
     all.push(...(await surviveInterruptions(t, world, [kill(), kill(), kill()])))
   }
