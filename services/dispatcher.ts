@@ -1,6 +1,7 @@
 import { lookup as systemLookup } from 'node:dns'
 import type { LookupAddress, LookupAllOptions, LookupOptions } from 'node:dns'
 import tls from 'node:tls'
+import type { PeerCertificate } from 'node:tls'
 import { Agent, Pool } from 'undici'
 import type { Dispatcher } from 'undici'
 import { assertBaseUrlAllowed } from './base-url.ts'
@@ -56,6 +57,7 @@ export interface ConnectOptions {
   readonly timeout: number
   readonly rejectUnauthorized: true
   readonly minVersion: 'TLSv1.2'
+  readonly checkServerIdentity: typeof checkIdentity
   readonly lookup: ReturnType<typeof guardLookup>
   readonly ca?: string[]
 }
@@ -70,10 +72,17 @@ export function createConnectOptions(options: DispatcherOptions): (origin: strin
       timeout: options.upstreamConnectMs,
       rejectUnauthorized: true,
       minVersion: 'TLSv1.2',
+      checkServerIdentity: checkIdentity,
       lookup: guardLookup(lookup, new URL(origin).hostname, privateUpstreams.includes(origin)),
       ...(ca !== undefined && { ca }),
     }
   }
+}
+
+/** As Node does it, but a certificate that may sign others is no server's, which OpenSSL lets pass. */
+function checkIdentity(hostName: string, certificate: PeerCertificate): Error | undefined {
+  if (!certificate.ca) return tls.checkServerIdentity(hostName, certificate)
+  return Object.assign(new Error('the certificate is one of an authority'), { code: 'ERR_TLS_CERT_OF_AUTHORITY' })
 }
 
 type LookupCallback = (error: Error | null, addresses: LookupAddress[] | string, family?: number) => void

@@ -3,8 +3,12 @@ import { SoakpError } from './errors.ts'
 /** Headers of errors that the same call would only meet again. */
 const FINAL = { 'x-should-retry': 'false' }
 
-/** Codes that OpenSSL and Node give to a certificate that proves nothing, or to an upstream that speaks no usable TLS. */
-const CERTIFICATE = /CERT|TLS|SSL|SIGNED|UNABLE_TO|CRL|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|HOSTNAME|EPROTO/
+/**
+ * Codes that OpenSSL and Node give to a certificate that proves nothing, or to an upstream that speaks no usable TLS. Node has no name for some of
+ * OpenSSL's objections: a weak key is `UNSPECIFIED`.
+ */
+const CERTIFICATE =
+  /CERT|TLS|SSL|SIGNED|UNABLE_TO|CRL|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|HOSTNAME|EPROTO|^UNSPECIFIED$/
 
 const TIMEOUTS = ['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'ETIMEDOUT']
 

@@ -4,6 +4,7 @@ import { createServer } from 'node:http'
 import { text } from 'node:stream/consumers'
 import type { IncomingMessage } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { checkServerIdentity } from 'node:tls'
 import type { Test } from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { ClientOptions } from 'ws'
@@ -155,6 +156,7 @@ const CONNECT: ConnectOptions = {
   timeout: 5_000,
   rejectUnauthorized: true,
   minVersion: 'TLSv1.2',
+  checkServerIdentity,
   lookup: (name, _options, callback) => callback(new Error(`no lookup of ${name}`), []),
 }
 
