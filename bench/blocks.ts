@@ -29,6 +29,12 @@ export async function measureBlocks(): Promise<Block[]> {
     const { grant } = authenticated
     const connections = createConnectionCount(2_000, () => false)
     const forged = `${token.split('.').slice(0, 2).join('.')}.${randomBytes(32).toString('base64url')}`
+    const withHeader = (changes: object) => {
+      const [header = '', ...rest] = token.split('.')
+      const changed = { ...(JSON.parse(Buffer.from(header, 'base64url').toString()) as object), ...changes }
+      return [Buffer.from(JSON.stringify(changed)).toString('base64url'), ...rest].join('.')
+    }
+    const refuse = (name: string, bad: string) => time(name, () => refusal(() => app.tokens.authenticate(bad)))
     const guard = createLeakGuard('sk-bench-key')
     const event = Buffer.from(`data: {"choices":[{"delta":{"content":"word "}}]}\n\n`)
     return [
@@ -41,9 +47,12 @@ export async function measureBlocks(): Promise<Block[]> {
       time('look for a place among the calls of all and of the token', () => app.limits.assertParallel(authenticated)),
       time('take a place at the upstream, and give it back', () => places.take('https://api.openai.com').leave()),
       time('enter a call in the list of what runs, and end it', () => liveCalls.add('tok', 'key', () => undefined)()),
-      time('refuse a token with a forged signature', () => refusal(() => app.tokens.authenticate(forged))),
-      time('refuse a token of another issuer', () => refusal(() => app.tokens.authenticate(`x${token}`))),
-      time('refuse a token of 16 KB', () => refusal(() => app.tokens.authenticate('a'.repeat(16_000)))),
+      refuse('refuse a token with a forged signature', forged),
+      refuse('refuse a token of an unknown key id', withHeader({ kid: 'token-signing/9' })),
+      refuse('refuse a token of a wrong algorithm', withHeader({ alg: 'none' })),
+      refuse('refuse a token of another issuer', `x${token}`),
+      refuse('refuse a token that is malformed', 'a.b'),
+      refuse('refuse a token of 16 KB', 'a'.repeat(16_000)),
     ]
   } finally {
     await app.close()
