@@ -59,7 +59,9 @@ test(
     has(found, /^ok alias: _acme-challenge\.alias\.soakp\.test leads to proved\.soakp\.test/)
     has(found, /^fault zone: .*circle\.soakp\.test.*circle/)
     has(found, /^fault zone: .*ai\.elsewhere\.test/)
-    has(found, /^warning profile: .*no profile no-such-profile, only default/)
+    // Debian's Pebble is of 2022 and knows no profiles.
+    const offered = world.pebble.version === 'current' ? 'default' : 'none at all'
+    has(found, new RegExp(`^warning profile: .*no profile no-such-profile, only ${offered}`))
     has(found, /^ok name-servers: All name servers of soakp\.test answer, /)
     has(found, /^ok record: .*all name servers had it/)
     has(unsigned, /^fault zone: .*its secret is another one.*RFC2136_TSIG_SECRET/)

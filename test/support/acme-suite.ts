@@ -9,11 +9,21 @@ import { issue, never, newAccountKey, openClient, problemOf } from './acme-clien
 /** Starts an authority. */
 export type StartAuthority = (t: Test, options?: AuthorityOptions) => Promise<TestAuthority>
 
+/** Runs a test of what Debian's Pebble, which is of 2022, cannot do; with that one it says that it is left out. */
+async function testCurrent(
+  { isCurrent }: TestAuthority,
+  parent: Test,
+  title: string,
+  body: (t: Test) => Promise<void>,
+) {
+  if (isCurrent) await parent.test(title, body)
+  else parent.comment(`left out: ${title}`)
+}
+
 /** What every authority must let the client do. */
 export async function testClient(parent: Test, start: StartAuthority): Promise<void> {
   const authority = await start(parent)
   const { records } = authority
-  const skip = authority.isCurrent ? false : 'needs a Pebble that is newer than Debian’s'
   const account = { email: 'somebody@example.com' }
 
   async function signedIn(test: Test, accountKey = newAccountKey()) {
@@ -22,7 +32,7 @@ export async function testClient(parent: Test, start: StartAuthority): Promise<v
     return client
   }
 
-  await parent.test('the directory tells what the authority offers', { skip }, async (t) => {
+  await testCurrent(authority, parent, 'the directory tells what the authority offers', async (t) => {
     const directory = await openClient(t, authority).readDirectory(never)
     t.equal(directory.url, authority.directory)
     t.equal(directory.hasRenewalInfo, true)
@@ -59,9 +69,10 @@ export async function testClient(parent: Test, start: StartAuthority): Promise<v
     t.match(error, { message: /knows no account of this key/ })
   })
 
-  await parent.test(
+  await testCurrent(
+    authority,
+    parent,
     'a name and its wildcard get a certificate of the profile, which may be replaced once',
-    { skip },
     async (t) => {
       const client = await signedIn(t)
       const names = ['a.soakp.test', '*.a.soakp.test']
@@ -105,7 +116,7 @@ export async function testClient(parent: Test, start: StartAuthority): Promise<v
     t.equal((await problemOf(client.finalize(order, csr, never))).problem?.type, 'orderNotReady')
   })
 
-  await parent.test('an unknown profile is refused by type', { skip }, async (t) => {
+  await testCurrent(authority, parent, 'an unknown profile is refused by type', async (t) => {
     const client = await signedIn(t)
     const error = await problemOf(client.createOrder({ names: ['d.soakp.test'], profile: 'nope' }, never))
     t.match(error, { code: 'SOAKP_ACME_INVALID_PROFILE', answered: 400, message: /SOAKP_ACME_PROFILE/ })
@@ -121,7 +132,7 @@ export async function testClient(parent: Test, start: StartAuthority): Promise<v
     t.equal(await client.readCertificate(certificateUrl, never, 'Nobody Root X9'), chain)
   })
 
-  await parent.test('the renewal window is read, whatever it is', { skip }, async (t) => {
+  await testCurrent(authority, parent, 'the renewal window is read, whatever it is', async (t) => {
     const client = await signedIn(t)
     const { chain } = await issue(client, records, { names: ['f.soakp.test'], profile: 'classic' })
     const id = certificateIdOf(chain)
@@ -169,7 +180,7 @@ export async function testClient(parent: Test, start: StartAuthority): Promise<v
     await stranger.revoke(byKey.chain, 1, never, byKey.key)
     t.ok(await authority.isRevoked(byKey.chain))
     const window = await client.readRenewalWindow(certificateIdOf(byKey.chain), never)
-    t.ok(skip !== false || (window?.end ?? Infinity) < Date.now(), 'it is to be renewed at once')
+    t.ok(!authority.isCurrent || (window?.end ?? Infinity) < Date.now(), 'it is to be renewed at once')
     t.ok((await problemOf(client.revoke(byAccount.chain, 7, never))).problem !== undefined, 'there is no reason 7')
   })
 
