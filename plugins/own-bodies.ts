@@ -1,21 +1,32 @@
-import { PassThrough } from 'node:stream'
 import fp from 'fastify-plugin'
-import type { FastifyInstance, FastifyRequest, RequestPayload } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RequestPayload } from 'fastify'
 import { SoakpError } from '../services/errors.ts'
 import type { SoakpOptions } from '../services/options.ts'
+import { logEnd } from './request-log.ts'
 
 /** Gives bodies for SOAKP itself, which are short, a time to come in: those that are passed on have limits of their own. */
 async function ownBodies(app: FastifyInstance, { configuration }: SoakpOptions): Promise<void> {
   const { clientIdleMs } = configuration.limits
 
-  app.decorate('limitBodyTime', async (_request: FastifyRequest, _reply: unknown, payload: RequestPayload) => {
-    const body = new PassThrough()
-    const timer = setTimeout(() => body.destroy(tooSlow(clientIdleMs)), clientIdleMs).unref()
-    payload.once('close', () => clearTimeout(timer))
-    // Nobody listens once the request has been answered.
-    body.once('close', () => clearTimeout(timer)).on('error', () => undefined)
-    return payload.pipe(body)
-  })
+  async function limitBodyTime(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    payload: RequestPayload,
+  ): Promise<RequestPayload> {
+    // Fastify does nothing more with a body that comes when its request has been answered.
+    const timer = setTimeout(() => void reply.send(tooSlow(clientIdleMs)), clientIdleMs).unref()
+    payload.once('end', () => clearTimeout(timer))
+    payload.once('close', () => {
+      clearTimeout(timer)
+      if (request.raw.complete || reply.sent) return
+      // Fastify does not tell of the end of a request whose client is gone.
+      request.logFields.end = 'client gone'
+      logEnd(request, reply)
+    })
+    return payload
+  }
+
+  app.decorate('limitBodyTime', limitBodyTime)
 }
 
 function tooSlow(milliseconds: number): SoakpError {
@@ -23,14 +34,14 @@ function tooSlow(milliseconds: number): SoakpError {
   return new SoakpError(408, 'SOAKP_REQUEST_TIMEOUT', message, { headers: { connection: 'close' } })
 }
 
-export default fp(ownBodies, { name: 'own-bodies', fastify: '5.x' })
+export default fp(ownBodies, { name: 'own-bodies', fastify: '5.x', dependencies: ['request-log'] })
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** `preParsing` hook of routes that read a body themselves. */
     readonly limitBodyTime: (
       request: FastifyRequest,
-      reply: unknown,
+      reply: FastifyReply,
       payload: RequestPayload,
     ) => Promise<RequestPayload>
   }
