@@ -1,9 +1,9 @@
 import type { Clock } from '../clock.ts'
 import type { AcmeAuthorization, AcmeChallenge } from './index.ts'
-import { isObject, readJson, readText } from './json.ts'
+import { isObject, readJson, readText } from '../json.ts'
 import { createParseError } from './order.ts'
 import { toProblem } from './problem.ts'
-import { readRetryAfter } from './retry-after.ts'
+import { readRetryAfter } from '../retry-after.ts'
 import type { AcmeAnswer } from './transport.ts'
 import { challengeValue } from './wire.ts'
 
@@ -41,7 +41,7 @@ export async function readAuthorization(
     isWildcard: value['wildcard'] === true || domain.startsWith('*.'),
     status,
     challenge: read.find((challenge) => challenge !== undefined),
-    retryAfterMs: readRetryAfter(answer.headers['retry-after'], answer.headers['date'], clock),
+    retryAfterMs: readRetryAfter(answer.headers, clock),
   }
 }
 

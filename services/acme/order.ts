@@ -1,9 +1,9 @@
 import type { Clock } from '../clock.ts'
 import { AcmeError } from './error.ts'
 import type { AcmeOrder } from './index.ts'
-import { isObject, readJson, readText, readTexts, readTime } from './json.ts'
+import { isObject, readJson, readText, readTexts, readTime } from '../json.ts'
 import { cleanText, toProblem } from './problem.ts'
-import { readRetryAfter } from './retry-after.ts'
+import { readRetryAfter } from '../retry-after.ts'
 import type { AcmeAnswer } from './transport.ts'
 
 /** Of a profile's name, which is shown and noted. */
@@ -29,7 +29,7 @@ export function readOrder(directory: string, url: string, answer: AcmeAnswer, cl
     expires: readTime(value['expires']),
     profile: cleanText(value['profile'], MOST_LETTERS),
     error: toProblem(value['error']),
-    retryAfterMs: readRetryAfter(answer.headers['retry-after'], answer.headers['date'], clock),
+    retryAfterMs: readRetryAfter(answer.headers, clock),
   }
 }
 

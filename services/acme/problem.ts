@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts'
 import type { AcmeProblem } from './index.ts'
-import { isObject, readJson, readText } from './json.ts'
-import { readRetryAfter } from './retry-after.ts'
+import { isObject, readJson, readText } from '../json.ts'
+import { readRetryAfter } from '../retry-after.ts'
 import type { AcmeAnswer } from './transport.ts'
 
 const MOST_SUBPROBLEMS = 100
@@ -13,7 +13,7 @@ export function readProblem(answer: AcmeAnswer, clock: Clock): AcmeProblem | und
   return (
     problem && {
       ...problem,
-      retryAfterMs: readRetryAfter(answer.headers['retry-after'], answer.headers['date'], clock),
+      retryAfterMs: readRetryAfter(answer.headers, clock),
     }
   )
 }

@@ -2,14 +2,14 @@ import type { Clock } from '../clock.ts'
 import { AcmeError } from './error.ts'
 import type { AcmeProblem } from './index.ts'
 import { readProblem } from './problem.ts'
-import { readRetryAfter } from './retry-after.ts'
+import { readRetryAfter } from '../retry-after.ts'
 import type { AcmeAnswer } from './transport.ts'
 
 /** Makes the error of an answer that is not a success. `asked` completes "refused": `to make the order`. */
 export function createRefusal(directory: string, asked: string, answer: AcmeAnswer, clock: Clock): AcmeError {
   const problem = readProblem(answer, clock)
   const { status, headers } = answer
-  const retryAfterMs = readRetryAfter(headers['retry-after'], headers['date'], clock)
+  const retryAfterMs = readRetryAfter(headers, clock)
   return new AcmeError(directory, describe(new URL(answer.url).host, asked, answer, problem), {
     problem,
     retryAfterMs,

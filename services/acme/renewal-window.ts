@@ -1,8 +1,8 @@
 import type { Clock } from '../clock.ts'
 import type { RenewalWindow } from './index.ts'
-import { isObject, readJson, readText, readTime } from './json.ts'
+import { isObject, readJson, readText, readTime } from '../json.ts'
 import { createParseError } from './order.ts'
-import { readRetryAfter } from './retry-after.ts'
+import { readRetryAfter } from '../retry-after.ts'
 import type { AcmeAnswer } from './transport.ts'
 
 const MINUTE_MS = 60_000
@@ -17,7 +17,7 @@ export function readRenewalWindow(directory: string, answer: AcmeAnswer, clock: 
   if (start === undefined || end === undefined || end <= start) {
     throw createParseError(directory, answer, 'is no window for a renewal')
   }
-  const asked = readRetryAfter(answer.headers['retry-after'], answer.headers['date'], clock) ?? 6 * HOUR_MS
+  const asked = readRetryAfter(answer.headers, clock) ?? 6 * HOUR_MS
   return {
     start,
     end,

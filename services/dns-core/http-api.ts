@@ -1,11 +1,13 @@
 import type { Clock } from '../clock.ts'
 import { DnsProviderError } from '../dns-errors.ts'
 import type { DnsFaultKind } from '../dns-errors.ts'
+import type { HttpAnswer } from '../http-exchange.ts'
+import { readRetryAfter } from '../retry-after.ts'
 import type { Secret } from '../secret.ts'
 import { serviceUrl } from '../service-url.ts'
-import { faultOfStatus, readRetryAfter, sentenceOf } from './http-faults.ts'
+import { faultOfStatus, sentenceOf } from './http-faults.ts'
 import { NoAnswer, createHttpTransport } from './http-transport.ts'
-import type { HttpAnswer, HttpCall } from './http-transport.ts'
+import type { HttpCall } from './http-transport.ts'
 import { createRedactor } from './redaction.ts'
 
 /** What an API's error answer says about itself, as far as it is understood. */
@@ -63,6 +65,7 @@ export interface HttpApi {
 }
 
 const ACCEPTED = 'application/json, text/xml, */*;q=0.1'
+const DAY_MS = 86_400_000
 const READ_ATTEMPTS = 3
 const SAID_CHARACTERS = 300
 
@@ -107,7 +110,7 @@ export function createHttpApi(options: HttpApiOptions): HttpApi {
         .trim(),
       advice,
     })
-    throw fail(kind, message, { retryAfterMs: readRetryAfter(answer.header('retry-after'), clock.now()) })
+    throw fail(kind, message, { retryAfterMs: readRetryAfter(answer.headers, clock, DAY_MS) })
   }
 
   async function call(

@@ -1,20 +1,11 @@
 import type { DnsFaultKind } from '../dns-errors.ts'
-import type { HttpAnswer } from './http-transport.ts'
+import type { HttpAnswer } from '../http-exchange.ts'
 
 /** Tells what an error's status means where the API says nothing better. */
 export function faultOfStatus(status: number): DnsFaultKind {
   if (status === 429) return 'limit'
   if (status === 401 || status === 403) return 'credentials'
   return status >= 500 || status === 408 ? 'unreachable' : 'refused'
-}
-
-const LONGEST_WAIT_MS = 24 * 3_600_000
-
-/** Reads Retry-After (RFC 9110 section 10.2.3), seconds or a date, as milliseconds; a day at most. */
-export function readRetryAfter(value: string | undefined, now: number): number | undefined {
-  if (value === undefined) return undefined
-  const waitMs = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now
-  return Number.isNaN(waitMs) ? undefined : Math.min(Math.max(waitMs, 0), LONGEST_WAIT_MS)
 }
 
 /** What a sentence about an error answer is made of. */

@@ -1,17 +1,12 @@
-import { Agent, errors, request } from 'undici'
+import { errors } from 'undici'
+import { createHttpExchange } from '../http-exchange.ts'
+import type { HttpAnswer } from '../http-exchange.ts'
 
 /** A call as the API gets it. */
 export interface HttpCall {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly url: URL
   readonly body: string
-}
-
-/** An answer, its body read to the end. */
-export interface HttpAnswer {
-  readonly status: number
-  readonly text: string
-  header(name: string): string | undefined
 }
 
 /** Why there was no answer. */
@@ -33,37 +28,18 @@ export interface HttpTransport {
   close(): Promise<void>
 }
 
-const ANSWER_LIMIT_BYTES = 4 * 1024 * 1024
+const MOST_BYTES = 4 * 1024 * 1024
 
-/** Creates it: HTTP/1.1, certificates verified, no redirects; `timeoutMs` is from connecting to the last byte. */
+/** Creates it; `timeoutMs` is from connecting to the last byte. */
 export function createHttpTransport(timeoutMs: number): HttpTransport {
-  const agent = new Agent({
-    connections: 4,
-    pipelining: 1,
-    allowH2: false,
-    maxHeaderSize: 65_536,
-    headersTimeout: timeoutMs,
-    bodyTimeout: timeoutMs,
-    connect: { timeout: Math.min(timeoutMs, 10_000), rejectUnauthorized: true, minVersion: 'TLSv1.2' },
-  })
+  const exchange = createHttpExchange({ connections: 4, mostBytes: MOST_BYTES })
 
   return {
-    async send(call, headers, signal) {
+    async send({ method, url, body }, headers, signal) {
       const deadline = AbortSignal.timeout(timeoutMs)
       try {
-        const answer = await request(call.url, {
-          method: call.method,
-          dispatcher: agent,
-          headers,
-          body: call.body === '' ? null : call.body,
-          signal: AbortSignal.any([signal, deadline]),
-        })
-        const text = await readBounded(answer.body)
-        const header = (name: string) => {
-          const value = answer.headers[name]
-          return typeof value === 'object' ? value[0] : value
-        }
-        return { status: answer.statusCode, text, header }
+        const request = { method, url, headers, body: body === '' ? undefined : body }
+        return await exchange.send(request, AbortSignal.any([signal, deadline]))
       } catch (error) {
         signal.throwIfAborted()
         const reason = deadline.aborted ? `no answer within ${timeoutMs / 1000} seconds` : reasonOf(error)
@@ -72,19 +48,8 @@ export function createHttpTransport(timeoutMs: number): HttpTransport {
       }
     },
 
-    close: () => agent.destroy(),
+    close: () => exchange.close(),
   }
-}
-
-async function readBounded(body: AsyncIterable<Buffer>): Promise<string> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of body) {
-    size += chunk.length
-    if (size > ANSWER_LIMIT_BYTES) throw new RangeError(`its answer is longer than ${ANSWER_LIMIT_BYTES} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString()
 }
 
 function reasonOf(error: unknown): string {

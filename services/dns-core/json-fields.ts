@@ -1,18 +1,16 @@
+import { isObject, readJson } from '../json.ts'
+
 /** A JSON object of which nothing is known. */
 export type JsonObject = Readonly<Record<string, unknown>>
 
 /** Returns the object that JSON text holds, an empty one where it is something else. */
 export function parseObject(text: string): JsonObject {
-  try {
-    return objectOf(JSON.parse(text))
-  } catch {
-    return {}
-  }
+  return objectOf(readJson(text))
 }
 
 /** Returns the value where it is an object, else an empty one. */
 export function objectOf(value: unknown): JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {}
+  return isObject(value) ? value : {}
 }
 
 /** Returns the objects of a list, undefined where it is no list. */

@@ -1,6 +1,6 @@
 import { readCredentials } from '../dns-core/credentials.ts'
 import { createHttpApi } from '../dns-core/http-api.ts'
-import type { HttpAnswer } from '../dns-core/http-transport.ts'
+import type { HttpAnswer } from '../http-exchange.ts'
 import { Secret } from '../secret.ts'
 import type { AppendingProvider, ProviderOptions, TxtRecord } from './index.ts'
 

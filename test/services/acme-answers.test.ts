@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net'
 import tls from 'node:tls'
 import { test } from 'tap'
 import type { Test } from 'tap'
-import { describeFailure } from '../../services/acme/failure.ts'
-import { readRetryAfter } from '../../services/acme/retry-after.ts'
+import { describeNoAnswer } from '../../services/acme/no-answer.ts'
+import { readRetryAfter } from '../../services/retry-after.ts'
 import { systemClock } from '../../services/clock.ts'
 import { createLocalAuthority, issueLocalCertificate } from '../../services/local-authority.ts'
 import { changed, html, refusal, startAcmeServer } from '../support/acme-server/index.ts'
@@ -52,14 +52,14 @@ test('an authority that speaks nothing newer than TLS 1.1 is not talked to, what
 })
 
 test('what gives no answer is put into words, with what to do', async (t) => {
-  const say = (code: string) => describeFailure('ca.test', Object.assign(new Error('x'), { code }))
+  const say = (code: string) => describeNoAnswer('ca.test', Object.assign(new Error('x'), { code }))
   t.match(say('ENOTFOUND'), 'The name ca.test does not resolve')
   t.match(say('EAI_AGAIN'), 'does not resolve')
   t.match(say('CERT_HAS_EXPIRED'), 'clock')
   t.match(say('ERR_TLS_CERT_ALTNAME_INVALID'), 'another name')
   t.match(say('UND_ERR_CONNECT_TIMEOUT'), 'firewall')
   t.match(say('ENEW'), 'ENEW')
-  t.match(describeFailure('ca.test', new TypeError('x', { cause: { code: 'no error' } })), 'TypeError')
+  t.match(describeNoAnswer('ca.test', new TypeError('x', { cause: { code: 'no error' } })), 'TypeError')
 })
 
 test('a port that speaks something else is told apart', async (t) => {
@@ -112,7 +112,7 @@ test('a 503 tells when to ask again, in seconds or as a date on the clock of the
     t.match(await problemOf(client.readDirectory(never)), { answered: 503, retryAfterMs: expected }, retryAfter)
   }
   const clock = { ...systemClock, now: () => Date.UTC(2020, 0, 1) }
-  t.equal(readRetryAfter('Wed, 01 Jan 2020 00:00:09 GMT', undefined, clock), 9000)
+  t.equal(readRetryAfter({ 'retry-after': 'Wed, 01 Jan 2020 00:00:09 GMT' }, clock), 9000)
 })
 
 test('a redirect is not followed', async (t) => {

@@ -8,7 +8,7 @@ import { createCertificateRequest } from '../../services/acme/certificate-reques
 import { readAuthorization } from '../../services/acme/authorization.ts'
 import { alternatesOf, readChain } from '../../services/acme/chain.ts'
 import { directories } from '../../services/acme/directories.ts'
-import { readTime } from '../../services/acme/json.ts'
+import { readTime } from '../../services/json.ts'
 import { readOrder } from '../../services/acme/order.ts'
 import { systemClock } from '../../services/clock.ts'
 import { createLocalAuthority } from '../../services/local-authority.ts'

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer as createSilentServer } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { inspect } from 'node:util'
 import { test } from 'tap'
 import type { Test } from 'tap'
@@ -67,7 +68,7 @@ test('a status says what kind of fault it is, and Retry-After how long to wait',
   const waits = {
     7: 7000,
     '99999999999999999999': 86_400_000,
-    '-1': 0,
+    '-1': undefined,
     soon: undefined,
     [new Date(0).toUTCString()]: 0,
   }
@@ -203,4 +204,23 @@ test('a credential that HTTP cannot carry is told without showing it', async (t)
   const error = await failureOf(api.call('GET', '/x', { signal }))
   t.match(error, { kind: 'credentials' })
   t.notMatch(`${error.message}${error.stack}`, /canary/)
+})
+
+test('an abort rejects at once also while the connection is made', async (t) => {
+  const server = createSilentServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const api = createHttpApi(optionsFor(`https://127.0.0.1:${(server.address() as AddressInfo).port}`))
+  t.teardown(() => api.close())
+  const reason = new Error('stopped')
+  const controller = new AbortController()
+  const calling = api.call('GET', '/', { signal: controller.signal })
+  const [socket] = (await once(server, 'connection')) as [Socket]
+  t.teardown(() => {
+    socket.destroy()
+    server.close()
+  })
+  const begin = performance.now()
+  controller.abort(reason)
+  await t.rejects(calling, reason)
+  t.ok(performance.now() - begin < 2_000, 'long before the time-out')
 })

@@ -161,7 +161,7 @@ test('calls of China and GovCloud are signed for their own regions', async (t) =
 
 test('both forms of error answers are understood, and what is neither is told by its status', (t) => {
   const read = ({ status, body }: { status: number; body: string }) =>
-    readRoute53Fault({ status, text: body, header: () => undefined })
+    readRoute53Fault({ status, text: body, headers: {} })
   const old = wrap(
     'InvalidChangeBatch',
     '<Messages><Message>Tried to delete x but it was not found</Message></Messages>',

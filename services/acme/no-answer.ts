@@ -1,7 +1,7 @@
 /**
  * Says in a sentence why a host gave no answer, and what to do. `error` is what undici, TLS or the system threw.
  */
-export function describeFailure(host: string, error: unknown): string {
+export function describeNoAnswer(host: string, error: unknown): string {
   const code = codeOf(error)
   const advice = advices.find(({ codes }) => codes.test(code))?.say(host)
   return (
