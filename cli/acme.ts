@@ -1,6 +1,7 @@
 import { Option } from 'commander'
 import type { Command } from 'commander'
 import type { CertificateStatus } from '../services/certificates/index.ts'
+import { revocationReasons } from '../services/certificates/revocation.ts'
 import type { Finding } from '../services/doctor/finding.ts'
 import { show, withJson } from './answers.ts'
 import type { List, OutputOptions } from './answers.ts'
@@ -19,7 +20,7 @@ interface RevokeOptions extends OutputOptions {
 
 const PATH = '/soakp/certificates'
 
-const REASONS = ['unspecified', 'key-compromise', 'affiliation-changed', 'superseded', 'cessation-of-operation']
+const REASONS = Object.keys(revocationReasons).map((each) => each.replaceAll('_', '-'))
 
 /** How often it is looked what a long call has done so far. */
 const LOOK_MS = 1_000

@@ -1,27 +1,20 @@
 import { Type } from 'typebox'
-import type { TSchema } from 'typebox'
+import type { RevocationReason } from '../services/certificates/index.ts'
+import { Nullable, Time, strict } from './schemas.ts'
 
-const strict = { additionalProperties: false }
-const Nullable = (schema: TSchema) => Type.Union([schema, Type.Null()])
-const Time = Type.Integer({ description: 'Unix seconds' })
 const Text = Type.String()
-
-/** Reasons of RFC 5280 section 5.3.1 that a subscriber may give, and their numbers. */
-export const REASONS = {
-  unspecified: 0,
-  key_compromise: 1,
-  affiliation_changed: 3,
-  superseded: 4,
-  cessation_of_operation: 5,
-} as const
 
 export const RevokeBody = Type.Object(
   {
     reason: Type.Enum(
-      ['unspecified', 'key_compromise', 'affiliation_changed', 'superseded', 'cessation_of_operation'],
-      {
-        description: 'Why, as RFC 5280 section 5.3.1 has it',
-      },
+      [
+        'unspecified',
+        'key_compromise',
+        'affiliation_changed',
+        'superseded',
+        'cessation_of_operation',
+      ] as const satisfies RevocationReason[],
+      { description: 'Why, as RFC 5280 section 5.3.1 has it' },
     ),
   },
   strict,

@@ -1,10 +1,11 @@
 import { Type } from 'typebox'
 import type { TSchema } from 'typebox'
 
-const strict = { additionalProperties: false }
+/** Refuses members that nobody knows. */
+export const strict = { additionalProperties: false }
 
 /** Unix seconds. */
-const Time = Type.Integer({ description: 'Unix seconds' })
+export const Time = Type.Integer({ description: 'Unix seconds' })
 
 const Name = Type.String({ minLength: 1, maxLength: 200 })
 
@@ -105,7 +106,8 @@ export const TokenPageQuery = Type.Object(
 
 export const IdParams = Type.Object({ id: Type.String({ maxLength: 100 }) })
 
-const Nullable = (schema: TSchema) => Type.Union([schema, Type.Null()])
+/** Either the schema or null. */
+export const Nullable = (schema: TSchema) => Type.Union([schema, Type.Null()])
 
 const keyFields = {
   object: Type.Literal('key'),

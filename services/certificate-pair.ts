@@ -14,6 +14,11 @@ export type PairFault = 'unreadable' | 'mismatch'
 
 const BLOCK = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
 
+/** Returns the certificates of a text in PEM, one by one. */
+export function certificateBlocks(pem: string): readonly string[] {
+  return pem.match(BLOCK) ?? []
+}
+
 /**
  * Reads a pair from PEM and checks it: each certificate of the chain parses, and the key belongs to the first. The time
  * is not looked at, see `timeFault`. Throws what `refuse` makes of a fault.
@@ -22,7 +27,7 @@ export function parsePair(
   { cert, key }: Pick<CertificatePair, 'cert' | 'key'>,
   refuse: (fault: PairFault, cause?: unknown) => Error,
 ): CertificatePair {
-  const blocks = cert.match(BLOCK) ?? []
+  const blocks = certificateBlocks(cert)
   let leaf: X509Certificate | undefined
   let isPair = false
   try {

@@ -1,20 +1,20 @@
 import { X509Certificate } from 'node:crypto'
+import { certificateBlocks } from '../certificate-pair.ts'
 import type { AcmeAnswer } from './transport.ts'
 
-const BLOCK = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
 const MOST_CERTIFICATES = 20
 const MOST_ALTERNATES = 5
 
 /** Reads a chain in PEM, leaf first, and returns nothing but its certificates; undefined where any is none. */
 export function readChain(text: string): string | undefined {
-  const blocks = text.match(BLOCK) ?? []
+  const blocks = certificateBlocks(text)
   if (blocks.length === 0 || blocks.length > MOST_CERTIFICATES) return undefined
   return blocks.every(isCertificate) ? blocks.map((block) => `${block.replaceAll('\r', '')}\n`).join('') : undefined
 }
 
 /** Tells whether the last certificate of a chain is, or is signed by, a root of this common name. */
 export function leadsTo(chain: string, root: string): boolean {
-  const last = chain.match(BLOCK)?.at(-1)
+  const last = certificateBlocks(chain).at(-1)
   if (last === undefined) return false
   const { subject, issuer } = new X509Certificate(last)
   // Node has undefined for an empty name, whatever its types say.

@@ -1,5 +1,5 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto'
-import { parsePair } from '../certificate-pair.ts'
+import { certificateBlocks, parsePair } from '../certificate-pair.ts'
 import { SoakpError } from '../errors.ts'
 
 /** What a certificate must be before it takes the place of another. Times are Unix milliseconds. */
@@ -14,7 +14,6 @@ export interface Expectation {
   readonly longerThan: number | undefined
 }
 
-const BLOCK = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
 const MOST_CERTIFICATES = 10
 
 /**
@@ -38,12 +37,9 @@ export function assertAcceptable(chain: string, { names, key, now, toleranceMs, 
   parsePair({ cert: chain, key }, (_fault, cause) => refused('cannot be served', cause))
 }
 
-let known: { readonly chain: string; readonly leaf: X509Certificate } | undefined
-
-/** Reads the leaf of a chain. The last one is remembered: the certificate in service is looked at again and again. */
+/** Reads the leaf of a chain. */
 export function leafOf(chain: string): X509Certificate {
-  if (known?.chain !== chain) known = { chain, leaf: new X509Certificate(chain) }
-  return known.leaf
+  return new X509Certificate(chain)
 }
 
 /** The DNS names of a certificate, lower-case. */
@@ -55,7 +51,7 @@ export function namesOf({ subjectAltName = '' }: X509Certificate): string[] {
 }
 
 function readChain(chain: string): X509Certificate[] {
-  const blocks = chain.match(BLOCK) ?? []
+  const blocks = certificateBlocks(chain)
   if (blocks.length > MOST_CERTIFICATES) throw refused(`comes with more than ${MOST_CERTIFICATES} others`)
   if (blocks.length !== chain.split('-----BEGIN').length - 1) throw refused('comes with something else')
   try {

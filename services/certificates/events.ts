@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts'
 import type { CertificateEvent } from './index.ts'
 import type { Records } from './records.ts'
+import { seconds } from './shown.ts'
 
 /** What may be said of an event beside its sentence. */
 export type EventDetails = Partial<Pick<CertificateEvent, 'attempt' | 'duration_ms' | 'directory' | 'code' | 'problem'>>
@@ -50,7 +51,7 @@ export function createTimeline(
 
     report(kind, message, details = {}, cause) {
       const event = {
-        at: Math.floor(clock.now() / 1000),
+        at: seconds(clock.now()),
         attempt: null,
         kind,
         message: shorten(message),

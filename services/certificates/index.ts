@@ -72,6 +72,14 @@ export interface CertificateStatus {
   readonly timeline: readonly CertificateEvent[]
 }
 
+/** Why a certificate is revoked: the reasons of RFC 5280 section 5.3.1 that a subscriber may give. */
+export type RevocationReason =
+  | 'unspecified'
+  | 'key_compromise'
+  | 'affiliation_changed'
+  | 'superseded'
+  | 'cessation_of_operation'
+
 /** Figures for metrics. Durations are milliseconds. */
 export interface CertificateFigures {
   readonly attempts: Readonly<Record<'succeeded' | 'failed', number>>
@@ -99,8 +107,8 @@ export interface Certificates {
   figures(): CertificateFigures
   /** Renews now, whatever the time; joins an attempt that runs. Resolves with the new status; throws what it failed of. */
   renew(): Promise<CertificateStatus>
-  /** Revokes the certificate with a reason of RFC 5280 section 5.3.1 and at once gets another with a new key. */
-  revoke(reason: number): Promise<CertificateStatus>
+  /** Revokes the certificate and at once gets another with a new key. */
+  revoke(reason: RevocationReason): Promise<CertificateStatus>
   /** Rolls the accounts' keys over. */
   changeAccountKeys(): Promise<CertificateStatus>
   /** Stops at any point within two seconds; what is open is resumed by the next start. */

@@ -5,6 +5,7 @@ import type { Challenger } from '../challenge/index.ts'
 import type { Clock } from '../clock.ts'
 import { SoakpError } from '../errors.ts'
 import type { OwnSecrets } from '../own-secrets.ts'
+import { createQueue } from '../queue.ts'
 import { createAccounts } from './accounts.ts'
 import { createTimeline } from './events.ts'
 import { createFigures } from './figures.ts'
@@ -17,6 +18,7 @@ import type { CertificateRecord } from './records.ts'
 import { renew } from './renewal.ts'
 import type { RenewalTools } from './renewal.ts'
 import { assertReason, revokeNoted } from './revocation.ts'
+import { seconds } from './shown.ts'
 import { describeStatus } from './status.ts'
 
 /** What certificates are made with. */
@@ -47,7 +49,7 @@ export function createCertificates(options: CertificatesOptions): Certificates {
   const { signal } = stopping
   let running: { readonly attempt: string; readonly phase: string; readonly since: number } | undefined
   let attempting: Promise<CertificateRecord | undefined> | undefined
-  let last: Promise<unknown> = Promise.resolve()
+  const queue = createQueue()
   let watching: Promise<void> | undefined
 
   const tools: RenewalTools = {
@@ -62,19 +64,17 @@ export function createCertificates(options: CertificatesOptions): Certificates {
     createRequest: options.createRequest,
     stagingOf,
     onLeftover: () => keeper.sweepLater(),
-    onPhase: (attempt, phase) => void (running = { attempt, phase, since: Math.floor(clock.now() / 1000) }),
+    onPhase: (attempt, phase) => void (running = { attempt, phase, since: seconds(clock.now()) }),
   }
 
   const look = (isManual: boolean) => lookOut(records, configuration, clock.now(), isManual, stagingOf)
 
   /** Attempts, sweeps and changes of keys never overlap: a sweep would remove what an attempt has just written. */
   function inTurn<Value>(work: () => Promise<Value>): Promise<Value> {
-    const next = last.then(() => {
+    return queue(async () => {
       signal.throwIfAborted()
       return work()
     })
-    last = next.catch(() => undefined)
-    return next
   }
 
   /** Makes an attempt if one is due, or if an operator wants one; joins the one that runs. */
@@ -186,7 +186,7 @@ export function createCertificates(options: CertificatesOptions): Certificates {
     async close() {
       stopping.abort(new SoakpError(503, 'SOAKP_STOPPING', 'SOAKP stops; what is open is resumed by the next start.'))
       const limit = new AbortController()
-      const ended = Promise.allSettled([watching, last])
+      const ended = Promise.allSettled([watching, queue(async () => undefined)])
         .then(() => timeline.flush())
         .then(() => accounts.close())
       await Promise.race([ended, clock.sleep(CLOSE_LIMIT_MS, limit.signal).catch(() => undefined)])

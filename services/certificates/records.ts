@@ -1,5 +1,6 @@
 import type { OwnSecrets } from '../own-secrets.ts'
-import type { CertificateEvent } from './index.ts'
+import { createQueue } from '../queue.ts'
+import type { CertificateEvent, RevocationReason } from './index.ts'
 import { noLimits } from './limits.ts'
 import type { Limits } from './limits.ts'
 
@@ -17,7 +18,7 @@ export interface CertificateRecord {
   readonly issuedAt: number
   readonly revokedAt: number | null
   /** The reason for which it is being revoked, noted before the authority is asked. */
-  readonly revoking?: number | undefined
+  readonly revoking?: RevocationReason | undefined
   /** From 0 up to 1: how early within the jitter this one is renewed. */
   readonly jitter: number
   readonly window: ChosenWindow | null
@@ -94,14 +95,7 @@ export function createRecords(secrets: OwnSecrets): Records {
   const listAccounts = async () => (await read<Record<string, AccountRecord>>(ACCOUNTS)) ?? {}
   let limits: Limits | undefined
   const readLimits = async () => limits ?? (await read<Limits>(LIMITS)) ?? noLimits
-  let last: Promise<unknown> = Promise.resolve()
-
-  /** A document that is read and written again is not to be written by another in between. */
-  function inTurn<Value>(change: () => Promise<Value>): Promise<Value> {
-    const next = last.then(change)
-    last = next.catch(() => undefined)
-    return next
-  }
+  const inTurn = createQueue()
 
   return {
     readCertificate,

@@ -3,18 +3,23 @@ import { SoakpError } from '../errors.ts'
 import { orAborted } from '../or-aborted.ts'
 import type { Accounts } from './accounts.ts'
 import { isRateLimited } from './failures.ts'
+import type { RevocationReason } from './index.ts'
 import type { CertificateRecord } from './records.ts'
 import type { RenewalTools } from './renewal.ts'
 
-const KEY_COMPROMISE = 1
-/** RFC 5280 section 5.3.1, as far as subscribers may use them (CA/Browser Forum baseline requirements 7.2.2). */
-const REASONS = new Set([0, KEY_COMPROMISE, 3, 4, 5])
+/** The numbers of the reasons. */
+export const revocationReasons: Readonly<Record<RevocationReason, number>> = {
+  unspecified: 0,
+  key_compromise: 1,
+  affiliation_changed: 3,
+  superseded: 4,
+  cessation_of_operation: 5,
+}
 
 /** Refuses a reason that an authority would refuse. Throws `SOAKP_REVOCATION_REASON`. */
-export function assertReason(reason: number): void {
-  if (REASONS.has(reason)) return
-  const message =
-    'The reason must be 0 (unspecified), 1 (key compromise), 3 (affiliation changed), 4 (superseded) or 5 (cessation of operation).'
+export function assertReason(reason: string): void {
+  if (Object.hasOwn(revocationReasons, reason)) return
+  const message = `The reason must be one of ${Object.keys(revocationReasons).join(', ')}.`
   throw new SoakpError(400, 'SOAKP_REVOCATION_REASON', message)
 }
 
@@ -25,7 +30,7 @@ export function assertReason(reason: number): void {
 export async function revokeNoted(
   { accounts, records, timeline, signal }: Pick<RenewalTools, 'accounts' | 'records' | 'timeline' | 'signal'>,
   record: CertificateRecord,
-  reason: number,
+  reason: RevocationReason,
 ): Promise<void> {
   try {
     await revokeCertificate(accounts, record, reason, signal)
@@ -46,18 +51,18 @@ export async function revokeNoted(
 async function revokeCertificate(
   accounts: Accounts,
   { directory, certificate, key }: CertificateRecord,
-  reason: number,
+  reason: RevocationReason,
   signal: AbortSignal,
 ): Promise<void> {
   const byAccount = async () => {
     const { client } = await accounts.signIn(directory, signal)
-    await orAborted(signal, client.revoke(certificate, reason, signal))
+    await orAborted(signal, client.revoke(certificate, revocationReasons[reason], signal))
   }
   const byKey = async () => {
     const client = await accounts.open(directory)
-    await orAborted(signal, client.revoke(certificate, reason, signal, key))
+    await orAborted(signal, client.revoke(certificate, revocationReasons[reason], signal, key))
   }
-  const [first, second] = reason === KEY_COMPROMISE ? [byKey, byAccount] : [byAccount, byKey]
+  const [first, second] = reason === 'key_compromise' ? [byKey, byAccount] : [byAccount, byKey]
   try {
     await first()
   } catch (error) {

@@ -1,51 +1,24 @@
-import type { DnsConfiguration } from '../acme-configuration.ts'
-import type { Clock } from '../clock.ts'
-import type { Resolver } from '../dns-wire/resolver.ts'
-import { createResolver } from '../dns-wire/resolver.ts'
-import type { openProvider } from '../dns/index.ts'
-import type { OwnSecrets } from '../own-secrets.ts'
 import type { Challenger } from './index.ts'
-import { CHECK_JOURNAL, createJournal } from './journal.ts'
-import { locate } from './place.ts'
-import { createProviders } from './providers.ts'
-import { createRecords } from './records.ts'
-import { waitUntilServed } from './served.ts'
+import { CHECK_JOURNAL } from './journal.ts'
 import { sweep } from './sweep.ts'
-import { createTxtWriter } from './txt-writer.ts'
-
-/** What a challenger is made of. `resolver` and `open` are for tests. */
-export interface ChallengerOptions {
-  readonly configuration: DnsConfiguration
-  readonly secrets: Pick<OwnSecrets, 'find' | 'replace'>
-  readonly clock: Clock
-  readonly resolver?: Resolver
-  readonly open?: typeof openProvider
-}
+import { createTools } from './tools.ts'
+import type { ChallengerOptions } from './tools.ts'
 
 /** Creates the challenger of the configured providers. */
 export function createChallenger(options: ChallengerOptions): Challenger {
-  const { configuration, secrets, clock } = options
-  const resolver = options.resolver ?? createResolver(configuration)
-  const providers = createProviders(options)
-  const writer = createTxtWriter(clock)
-  const [journal, ofChecks] = [createJournal(secrets), createJournal(secrets, CHECK_JOURNAL)]
-  const records = createRecords({ providers, writer, journal, clock })
-  const recordsOfChecks = createRecords({ providers, writer, journal: ofChecks, clock })
+  const { providers, locate, waitUntilServed, recordsOf } = createTools(options)
+  const own = recordsOf()
+  const ofChecks = recordsOf(CHECK_JOURNAL)
 
   return {
-    ...records,
-
-    locate: async (domain, signal) => locate({ resolver, providers }, domain, signal),
-
-    async waitUntilServed(place, values, signal) {
-      const provider = await providers.find(place.provider)
-      return waitUntilServed({ resolver, clock, configuration }, { place, values, provider }, signal)
-    },
+    ...own.records,
+    locate,
+    waitUntilServed,
 
     async sweep(keep, signal) {
-      const own = await sweep(journal, records, keep, signal)
-      const checks = await sweep(ofChecks, recordsOfChecks, keep, signal)
-      return { removed: [...own.removed, ...checks.removed], failed: [...own.failed, ...checks.failed] }
+      const first = await sweep(own.journal, own.records, keep, signal)
+      const second = await sweep(ofChecks.journal, ofChecks.records, keep, signal)
+      return { removed: [...first.removed, ...second.removed], failed: [...first.failed, ...second.failed] }
     },
 
     close: async () => providers.close(),

@@ -1,4 +1,5 @@
 import { test } from 'tap'
+import type { RevocationReason } from '../../services/certificates/index.ts'
 import { MAIN, OTHER, beginWith, createWorld } from '../support/certificate-world.ts'
 import { problemOf } from '../support/memory-authority.ts'
 
@@ -96,16 +97,19 @@ test('an operator hears what an attempt failed of, and need not wait for the nex
 test('revoking goes by the account, or by the key, and brings a certificate with a new key', async (t) => {
   const { clock, main, engine, use, used, kinds } = createWorld()
   const certificates = engine()
-  await t.rejects(certificates.revoke(4), { code: 'SOAKP_CERTIFICATE_MISSING' })
+  await t.rejects(certificates.revoke('superseded'), { code: 'SOAKP_CERTIFICATE_MISSING' })
   certificates.start(use)
   await clock.advance(MINUTE_MS)
-  await t.rejects(certificates.revoke(2), { code: 'SOAKP_REVOCATION_REASON' })
+  await t.rejects(certificates.revoke('ca_compromise' as RevocationReason), { code: 'SOAKP_REVOCATION_REASON' })
   const [first] = used
-  t.match(await clock.advanceWhile(certificates.revoke(4)), { state: 'valid', certificate: { revoked_at: null } })
+  t.match(await clock.advanceWhile(certificates.revoke('superseded')), {
+    state: 'valid',
+    certificate: { revoked_at: null },
+  })
   t.same(main.revoked, [{ certificate: first?.cert, reason: 4, byKey: false }])
   t.equal(used.length, 2)
   t.not(used[0]?.key, used[1]?.key)
-  await clock.advanceWhile(certificates.revoke(1))
+  await clock.advanceWhile(certificates.revoke('key_compromise'))
   t.match(main.revoked[1], { certificate: used[1]?.cert, reason: 1, byKey: true }, 'after a compromise by the key')
   const { hinder } = main
   let isRefused = false
@@ -114,13 +118,13 @@ test('revoking goes by the account, or by the key, and brings a certificate with
     isRefused = true
     throw problemOf(MAIN, 'unauthorized', { answered: 403 })
   }
-  await clock.advanceWhile(certificates.revoke(5))
+  await clock.advanceWhile(certificates.revoke('cessation_of_operation'))
   t.match(main.revoked[2], { byKey: true }, 'where the account may not')
   main.hinder = (call) => {
     if (call === 'revoke') throw problemOf(MAIN, 'alreadyRevoked')
     if (call === 'createOrder') throw problemOf(MAIN, 'serverInternal', { answered: 500 })
   }
-  t.match(await clock.advanceWhile(certificates.revoke(0)), {
+  t.match(await clock.advanceWhile(certificates.revoke('unspecified')), {
     state: 'revoked',
     last_error: { problem: 'serverInternal' },
     certificate: { revoked_at: Math.floor(clock.now() / 1000) },
@@ -143,7 +147,7 @@ test('a revocation that a kill cut short is brought to its end by the next start
     await first.close()
     const second = engine({}, { dieAt })
     let isOver = false
-    const revoking = second.revoke(4).finally(() => (isOver = true))
+    const revoking = second.revoke('superseded').finally(() => (isOver = true))
     revoking.catch(() => undefined)
     await clock.advanceUntil(() => isOver || secrets.isDead())
     const isKilled = secrets.isDead()
@@ -260,7 +264,7 @@ test('after a revocation not even the key of an order that was left open is used
   const { orders } = secrets.read('acme-orders') as { orders: { key: string }[] }
   t.equal(orders.length, 1)
   dns.hinder = () => undefined
-  await clock.advanceWhile(certificates.revoke(1))
+  await clock.advanceWhile(certificates.revoke('key_compromise'))
   t.equal(main.orders.length, 3)
   t.not(used.at(-1)?.key, orders[0]?.key)
   await clock.advance(MINUTE_MS)

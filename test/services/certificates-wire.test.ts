@@ -70,7 +70,7 @@ test('over HTTPS a certificate is issued, renewed with what it replaces, and rev
   t.ok(new X509Certificate(pair?.cert ?? '').checkHost('x.ai.example.com'))
   await clock.advanceWhile(certificates.renew())
   t.equal(server.store.certificates.length, 2)
-  await clock.advanceWhile(certificates.revoke(1))
+  await clock.advanceWhile(certificates.revoke('key_compromise'))
   t.equal(server.store.certificates.length, 3)
   await clock.advanceWhile(certificates.changeAccountKeys())
   await clock.advanceWhile(certificates.renew())
