@@ -5,6 +5,7 @@ import { hasUnknownCoding, headerValues, reasonPhrase, responseHeaders } from '.
 import { cutAnswer, writeHead as writeHeadTo } from './http2.ts'
 import type { LeakGuard } from './leak-guard.ts'
 import type { RelayCall, RelayOutcome } from './relay.ts'
+import { countPassed } from './spent-buffers.ts'
 import { keyLeaked, keyRefused, upstreamError, upstreamMalformed, upstreamTimeout } from './upstream-errors.ts'
 
 /** Error answers up to this size are read whole and searched for the key before their head is passed on. */
@@ -105,6 +106,7 @@ export function createAnswer(call: RelayCall, guard: LeakGuard): Answer {
     }
     if (safe.length === 0) return true
     bytes += safe.length
+    countPassed(safe.length)
     return response.write(safe)
   }
 

@@ -1,4 +1,5 @@
 import { SoakpError } from './errors.ts'
+import { countPassed } from './spent-buffers.ts'
 
 /** Counts the bytes of one request's body while it is read. */
 export interface BodyMeter {
@@ -22,6 +23,7 @@ export function createBodyMeter(mostBytes: number): BodyMeter {
 
     count(chunk) {
       bytes += chunk.length
+      countPassed(chunk.length)
       if (bytes > mostBytes) throw bodyTooLarge(mostBytes)
     },
   }

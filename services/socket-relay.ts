@@ -5,6 +5,7 @@ import * as closing from './socket-close.ts'
 import { closeWebSocket } from './socket-close.ts'
 import { watchSilence } from './socket-silence.ts'
 import type { SocketSide } from './socket-silence.ts'
+import { countPassed } from './spent-buffers.ts'
 
 /** Times of a relayed WebSocket, in milliseconds. */
 export interface SocketTimes {
@@ -101,6 +102,7 @@ export function relaySocket(
     from.on('message', (data: Buffer, isBinary) => {
       messages += 1
       bytes += data.length
+      countPassed(data.length)
       pass(data, (delivered) => to.send(data, { binary: isBinary }, delivered))
     })
     from.on('ping', (data: Buffer) => pass(data, (delivered) => to.ping(data, undefined, delivered)))
