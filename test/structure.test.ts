@@ -82,6 +82,13 @@ test('routes take only types and errors from services, and nothing but the serve
   t.same([...new Set(importers.map(({ file }) => file))], ['fastify.config.ts'])
 })
 
+test('acme-client, of which only the signing and the asking are used, is reached by one file alone', async (t) => {
+  const importers = (await allImports()).filter(
+    ({ target }) => target === 'acme-client' || target.startsWith('acme-client/'),
+  )
+  t.same([...new Set(importers.map(({ file }) => file))], ['services/acme/wire.ts'])
+})
+
 test('migrations are imported by the stores alone', async (t) => {
   const imports = (await allImports()).filter(
     ({ file, target }) => roomOf(target) === 'migrations' && roomOf(file) !== 'migrations',

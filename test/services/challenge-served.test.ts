@@ -2,19 +2,13 @@ import { test } from 'tap'
 import type { DnsConfiguration } from '../../services/acme-configuration.ts'
 import { waitUntilServed } from '../../services/challenge/served.ts'
 import type { DnsProvider } from '../../services/dns/index.ts'
-import { dnsConfiguration, startSmallInternet, testClock } from '../support/challenge.ts'
+import { challengePlace, dnsConfiguration, startSmallInternet, testClock } from '../support/challenge.ts'
 import type { SmallInternet, TestClock } from '../support/challenge.ts'
 import type { SmallServer } from '../support/dns-servers.ts'
 import { createSampleAccount, sampleProviders } from '../support/sample-dns-providers.ts'
 
-const NAME = '_acme-challenge.ai.example.test'
-const place = {
-  domain: 'ai.example.test',
-  name: NAME,
-  zone: { name: 'example.test' },
-  provider: 'cloudflare',
-  valuesPerName: 'many',
-} as const
+const place = challengePlace
+const NAME = place.name
 const plain = sampleProviders.append(createSampleAccount({ 'example.test': [] }))
 
 function serve(server: SmallServer, ...values: readonly string[]): void {

@@ -6,19 +6,20 @@ import type { ChallengerOptions } from '../../services/challenge/tools.ts'
 import { DnsProviderError } from '../../services/dns-errors.ts'
 import type { DnsProvider, ProviderOptions } from '../../services/dns/index.ts'
 import { Secret } from '../../services/secret.ts'
-import { dnsConfiguration, memorySecrets, opening, startSmallInternet, testClock } from '../support/challenge.ts'
+import {
+  challengePlace,
+  dnsConfiguration,
+  memorySecrets,
+  opening,
+  startSmallInternet,
+  testClock,
+} from '../support/challenge.ts'
 import { createSampleAccount, sampleProviders } from '../support/sample-dns-providers.ts'
 import type { SampleAccount } from '../support/sample-dns-providers.ts'
 
 const signal = AbortSignal.timeout(60_000)
-const NAME = '_acme-challenge.ai.example.test'
-const place = {
-  domain: 'ai.example.test',
-  name: NAME,
-  zone: { name: 'example.test' },
-  provider: 'cloudflare',
-  valuesPerName: 'many',
-} as const
+const place = challengePlace
+const NAME = place.name
 
 function sampleAccount(): SampleAccount {
   return createSampleAccount({

@@ -80,6 +80,15 @@ export async function startSmallInternet(
   return { servers, recursive, top, zoneServers, resolver }
 }
 
+/** Where the challenge of `ai.example.test` is put. */
+export const challengePlace = {
+  domain: 'ai.example.test',
+  name: '_acme-challenge.ai.example.test',
+  zone: { name: 'example.test' },
+  provider: 'cloudflare',
+  valuesPerName: 'many',
+} as const
+
 /** A DNS configuration with what a test sets. */
 export function dnsConfiguration(changes: Partial<DnsConfiguration> = {}): DnsConfiguration {
   return {
