@@ -13,6 +13,7 @@ import type { EndingResult } from './endings.ts'
 import { load } from './load.ts'
 import type { LoadResult, Target } from './load.ts'
 import { streams } from './streams.ts'
+import { measureTransfers } from './transfers.ts'
 
 /**
  * Measures SOAKP in a process of its own before the practice upstream in another. The load is made in this process, so
@@ -48,7 +49,7 @@ async function measureServer(tls: string, upstream: string, key: string): Promis
     await load(target, 16, 2_000)
     show('1 connection', await load(target, 1, 2_000))
     show('64 connections', await load(target, 64, 20_000))
-    await measureEndings(address, certificates)
+    await measureInProcess(target)
     const { events, ...result } = await streams(target, 500, 6)
     row(`${result.streams} streams, ${events} events`, `${result.cpuMicrosecondsPerEvent.toFixed(0)} us CPU/event`)
     row(
@@ -63,14 +64,19 @@ async function measureServer(tls: string, upstream: string, key: string): Promis
 }
 
 /** With a practice upstream in this process, which knows when its calls have ended. */
-async function measureEndings(address: string, certificates: string | undefined): Promise<void> {
+async function measureInProcess({ address, certificates, processId }: Target): Promise<void> {
   const upstream = await startPracticeUpstream()
   const manage = (method: string, route: string, body?: object) => callAdmin(address, certificates, method, route, body)
-  const { id } = (await manage('POST', '/soakp/keys', { key: upstream.key, base_url: upstream.url })) as { id: string }
+  const saved = await manage('POST', '/soakp/keys', { key: upstream.key, base_url: upstream.url })
+  const { id, token } = saved as SavedKey
   const target = { address, certificates, keyId: id, upstream, manage }
   const revocation = await measureRevocation(target, 50)
   row('revocation to the end of a stream on both sides', endings(revocation))
   row('client gone to the end of the upstream call', endings(await measureLeaving(target, 50)))
+  for (const each of await measureTransfers({ address, token: token.token, certificates, processId }, upstream)) {
+    row(each.name, `${each.mebibytesPerSecond.toFixed(0)} MiB/s, ${each.megabytes.toFixed(0)} MB more memory`)
+    row('', `${each.cpuMillisecondsPerGibibyte.toFixed(0)} ms CPU/GiB`)
+  }
   await upstream.close()
 }
 
@@ -106,6 +112,7 @@ async function saveKey(address: string, certificates: string | undefined, key: s
 }
 
 interface SavedKey {
+  readonly id: string
   readonly token: { readonly token: string }
 }
 
