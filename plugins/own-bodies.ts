@@ -18,10 +18,10 @@ async function ownBodies(app: FastifyInstance, { configuration }: SoakpOptions):
     payload.once('end', () => clearTimeout(timer))
     payload.once('close', () => {
       clearTimeout(timer)
-      if (request.raw.complete || reply.sent) return
-      // Fastify does not tell of the end of a request whose client is gone.
+      if ((request.raw.complete && !request.raw.aborted) || reply.sent) return
       request.logFields.end = 'client gone'
-      logEnd(request, reply)
+      // Over HTTP/1.1 Fastify does not tell of the end of a request whose client is gone.
+      if (request.raw.httpVersionMajor === 1) logEnd(request, reply)
     })
     return payload
   }

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect, constants } from 'node:http2'
 import { test } from 'tap'
 import { PLAIN, basic } from './support/refusals.ts'
 import { ADMIN, startSoakp } from './support/soakp.ts'
@@ -41,6 +43,29 @@ for (const [call, authorization] of Object.entries(ways)) {
     t.equal(ended().length, 2, 'one, and one of the list')
   })
 }
+
+test('over HTTP/2, too, a client that leaves within its body leaves one line in the log', async (t) => {
+  const logs: string[] = []
+  const soakp = await startSoakp(t, { SOAKP_LOG_LEVEL: 'info' }, { logs })
+  const session = connect(soakp.address, { ca: soakp.authority })
+  t.teardown(() => session.destroy())
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': '/soakp/keys',
+    authorization: `Bearer ${ADMIN}`,
+    'content-type': 'application/json',
+    'content-length': BODY.length,
+  })
+  stream.on('error', () => undefined).write(BODY.slice(0, 10))
+  await once(session, 'remoteSettings')
+  await new Promise<void>((resolve) => session.ping(() => resolve()))
+  stream.close(constants.NGHTTP2_CANCEL)
+  const ended = () => logs.filter((line) => line.includes('"request ended"'))
+  await eventually('its line in the log', () => ended().length > 0)
+  t.match(ended()[0], /"end":"client gone"/)
+  t.same((await soakp.manage('GET', '/soakp/keys')).body.data, [])
+  t.equal(ended().length, 2, 'one, and one of the list')
+})
 
 test('a body that comes in pieces and in time is taken', async (t) => {
   const soakp = await startSoakp(t, PLAIN)
