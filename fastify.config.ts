@@ -198,9 +198,12 @@ function serverOptions({ configuration, logStream }: SoakpOptions): FastifyServe
     // Where HTTP/2 is spoken too, Fastify does not pass these on.
     keepAliveTimeout: options.keepAliveTimeout,
     requestTimeout: options.requestTimeout,
+    // By default 128, which are fewer than fit; the gate counts their bytes.
+    maxHeaderListPairs: 1_000,
     settings: {
       maxConcurrentStreams: most.sessionStreams,
-      maxHeaderListSize: most.headerBytes,
+      // What is over the limit by more than this, Node resets; the gate refuses the rest in words.
+      maxHeaderListSize: most.headerBytes + 65_536,
       enableConnectProtocol: false,
     },
   }

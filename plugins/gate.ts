@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import fp from 'fastify-plugin'
 import type { FastifyInstance } from 'fastify'
 import { SoakpError } from '../services/errors.ts'
-import { assertShort, assertUnambiguous } from '../services/gate.ts'
+import { assertFewFields, assertShort, assertUnambiguous } from '../services/gate.ts'
 import { isHttp2 } from '../services/http2.ts'
 import type { SoakpOptions } from '../services/options.ts'
 import { isWebSocketRequest } from '../services/socket-handshake.ts'
@@ -11,7 +11,7 @@ import { isWebSocketRequest } from '../services/socket-handshake.ts'
  * Refuses ambiguous messages first of all, all that follows one on its connection, and targets that are too long.
  */
 async function gate(app: FastifyInstance, { configuration }: SoakpOptions): Promise<void> {
-  const { urlBytes } = configuration.limits
+  const { headerBytes, urlBytes } = configuration.limits
   // What follows may be a part of it, and may be looked at before the connection is closed.
   const over = new WeakSet<object>()
 
@@ -28,6 +28,7 @@ async function gate(app: FastifyInstance, { configuration }: SoakpOptions): Prom
       reply.raw.shouldKeepAlive = false
     }
     assertShort(raw.url, urlBytes)
+    assertFewFields(raw, headerBytes)
   })
 }
 

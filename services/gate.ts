@@ -37,6 +37,20 @@ export function assertShort(url: string | undefined, mostBytes: number): void {
   throw new SoakpError(414, 'SOAKP_URL_TOO_LONG', message)
 }
 
+/**
+ * Refuses fields of HTTP/2 of more than so many bytes in all, each with 32 more (RFC 9113 section 6.5.2). Node resets the
+ * stream instead, and only of a client that has acknowledged the limit. Throws `SOAKP_HEADERS_TOO_LARGE` (431).
+ */
+export function assertFewFields(request: GateRequest, mostBytes: number): void {
+  if (!isHttp2(request)) return
+  const { rawHeaders } = request
+  let bytes = rawHeaders.length * 16
+  for (const each of rawHeaders) bytes += each.length
+  if (bytes <= mostBytes) return
+  const message = `The headers are larger than ${mostBytes} bytes, counted with 32 more for each. Whoever runs this SOAKP can allow more with SOAKP_HEADER_BYTES.`
+  throw new SoakpError(431, 'SOAKP_HEADERS_TOO_LARGE', message)
+}
+
 function assertChunked(httpVersion: string, value: string): void {
   if (httpVersion === '1.1' && value.trim().toLowerCase() === 'chunked') return
   throw ambiguous('the only transfer coding is chunked, and only in HTTP/1.1 (RFC 9112 section 6.1)')

@@ -11,8 +11,8 @@ export interface LiveCall {
   readonly startedMs: number
   readonly end: EndCall
   /**
-   * Returns a mark that changes when the client does what is expected of it; undefined while nothing is. A call
-   * without has a watch of its own.
+   * Returns a mark that changes when the client does what is expected of it, where that is a body `body after 5` with
+   * the bytes that came; undefined while nothing is. A call without has a watch of its own.
    */
   readonly owes: (() => string | undefined) | undefined
 }

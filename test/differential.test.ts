@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import type { NetConnectOpts } from 'node:net'
+import { connect as connectSecurely } from 'node:tls'
 import { test } from 'tap'
 import type { Test } from 'tap'
 import { HIDDEN, brokenRequests, passedRequests, refusedRequests } from './fixtures/ambiguous.ts'
@@ -11,6 +12,9 @@ import { PLAIN } from './support/refusals.ts'
 import { startSoakp } from './support/soakp.ts'
 import { settled } from './support/sockets.ts'
 import { answerText, eventually, openWire, requestText, startRawUpstream } from './support/wire.ts'
+
+/** Where a message is sent to, over TLS where there is an authority. */
+type Where = NetConnectOpts & { readonly ca?: string | undefined }
 
 /** One message and how it was seen: by whom it was sent to, by SOAKP, and by the upstream. */
 interface Sight {
@@ -25,14 +29,14 @@ interface Sight {
 const skip = needs('nginx') || needs('haproxy')
 
 /** Starts a SOAKP that records the requests that it sees, before an upstream that does. */
-async function setUp(t: Test) {
+async function setUp(t: Test, environment: Record<string, string> = PLAIN) {
   const upstream = await startRawUpstream(t)
   upstream.answer(async ({ line, body, wire }) => {
     await body()
     const [method, path = ''] = line.split(' ')
     wire.write(answerText(['HTTP/1.1 200 OK', `Content-Length: ${path.length}`], method === 'HEAD' ? '' : path))
   })
-  const soakp = await startSoakp(t, { ...PLAIN, SOAKP_UPSTREAM: upstream.url })
+  const soakp = await startSoakp(t, { ...environment, SOAKP_UPSTREAM: upstream.url })
   const { id } = await soakp.saveKey()
   const { token } = await soakp.mint(id, { limits: { requests_per_minute: 10_000, parallel_requests: 1_000 } })
   const seen: string[] = []
@@ -40,8 +44,8 @@ async function setUp(t: Test) {
     soakp.app.server.prependListener(event, ({ url = '' }) => seen.push(url))
   }
 
-  const send = (where: NetConnectOpts, bytes: string) => {
-    const socket = connect(where)
+  const send = (where: Where, bytes: string) => {
+    const socket = where.ca === undefined ? connect(where) : connectSecurely({ ...where, servername: 'localhost' })
     t.teardown(() => socket.destroy())
     let text = ''
     socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1'))).on('error', () => undefined)
@@ -51,7 +55,7 @@ async function setUp(t: Test) {
   }
 
   /** Sends a message by a way in; resolves when the connection is over, or has as many answers as are expected. */
-  async function see(front: string, where: NetConnectOpts, title: string, text: string, expected = Infinity) {
+  async function see(front: string, where: Where, title: string, text: string, expected = Infinity) {
     const path = (name: string) => `/v1/${front}/${encodeURIComponent(title)}/${name}`
     const fill = (template: string) =>
       template
@@ -79,72 +83,74 @@ async function setUp(t: Test) {
 
 const passed = Object.entries(passedRequests)
 
-test('what can be read in two ways is refused and costs the upstream nothing, and the rest is read in one way', async (t) => {
-  const { soakp, upstream, see } = await setUp(t)
-  const direct = { port: soakp.port, host: '127.0.0.1' }
-  const bytesOfUpstream = () => upstream.wires.reduce((sum, { socket }) => sum + socket.bytesRead, 0)
-  const whole = await Promise.all(
-    passed.flatMap(([title, [text, requests]]) => see('direct', direct, title, text, requests)),
-  )
-  await settled(bytesOfUpstream)
-  for (const { title, answers, upstream: came } of whole.map((sight) => sight())) {
-    const requests = passedRequests[title]?.[1] ?? 0
-    t.strictSame([answers, came.length], [Array(requests).fill(200), requests], title)
-  }
-
-  // The upstream's connections are open now: nothing keeps a request from being written at once.
-  const before = bytesOfUpstream()
-  const sendAll = (requests: Readonly<Record<string, string>>) =>
-    Promise.all(Object.entries(requests).map(([title, text]) => see('direct', direct, title, text)))
-  const refused = await sendAll(refusedRequests)
-  await settled(bytesOfUpstream)
-  t.equal(bytesOfUpstream(), before, 'not a byte')
-  for (const { title, answers, upstream: came } of refused.map((sight) => sight())) {
-    t.strictSame(came, [], title)
-    t.ok(
-      answers.length <= 1 && answers.every((status) => status === 400 || status === 505),
-      `${title}: ${answers.join()}`,
+for (const [name, environment] of Object.entries({ 'plain HTTP': PLAIN, TLS: { SOAKP_TLS: 'local' } })) {
+  test(`over ${name}, what can be read in two ways is refused and costs the upstream nothing, and the rest is read in one way`, async (t) => {
+    const { soakp, upstream, see } = await setUp(t, environment)
+    const direct = { port: soakp.port, host: '127.0.0.1', ca: soakp.authority }
+    const bytesOfUpstream = () => upstream.wires.reduce((sum, { socket }) => sum + socket.bytesRead, 0)
+    const whole = await Promise.all(
+      passed.flatMap(([title, [text, requests]]) => see('direct', direct, title, text, requests)),
     )
-  }
+    await settled(bytesOfUpstream)
+    for (const { title, answers, upstream: came } of whole.map((sight) => sight())) {
+      const requests = passedRequests[title]?.[1] ?? 0
+      t.strictSame([answers, came.length], [Array(requests).fill(200), requests], title)
+    }
 
-  const broken = await sendAll(brokenRequests)
-  await settled(bytesOfUpstream)
-  for (const { title, answers, upstream: came } of broken.map((sight) => sight())) {
-    t.strictSame([answers, came.includes('hidden')], [[400], false], title)
-  }
-})
+    // The upstream's connections are open now: nothing keeps a request from being written at once.
+    const before = bytesOfUpstream()
+    const sendAll = (requests: Readonly<Record<string, string>>) =>
+      Promise.all(Object.entries(requests).map(([title, text]) => see('direct', direct, title, text)))
+    const refused = await sendAll(refusedRequests)
+    await settled(bytesOfUpstream)
+    t.equal(bytesOfUpstream(), before, 'not a byte')
+    for (const { title, answers, upstream: came } of refused.map((sight) => sight())) {
+      t.strictSame(came, [], title)
+      t.ok(
+        answers.length <= 1 && answers.every((status) => status === 400 || status === 505),
+        `${title}: ${answers.join()}`,
+      )
+    }
 
-test('behind a message that ends its connection nothing is a call', async (t) => {
-  const { soakp, upstream, authorization } = await startPassing(t)
-  const upgrade = ['Connection: Upgrade', 'Upgrade: h2c']
-  for (const lines of [['Host: evil'], ['Transfer-Encoding: gzip, chunked'], ['Authorization: Bearer x'], upgrade]) {
-    const isRefused = lines !== upgrade
-    const before = upstream.requests.length
-    let answerFirst: (() => void) | undefined
-    upstream.answer(({ line, wire }) => {
-      if (line.includes('first')) answerFirst = () => wire.write(OK)
-      else wire.write(OK)
-    })
-    const wire = await openWire(t, soakp)
-    const hidden = requestText(['GET /v1/hidden HTTP/1.1', authorization])
-    // While the first is answered, the connection cannot be closed yet.
-    wire.write(requestText(['GET /v1/first HTTP/1.1', authorization]))
-    wire.write(
-      requestText(
-        ['GET /v1/last HTTP/1.1', authorization, ...lines],
-        lines[0]?.startsWith('T') === true ? '0\r\n\r\n' : '',
-      ),
-    )
-    wire.write(hidden)
-    await eventually('the first call', () => answerFirst !== undefined)
-    wire.write(hidden)
-    await settled(() => upstream.requests.length)
-    answerFirst?.()
-    const statuses = (await wire.over()).match(/(?<=HTTP\/1\.1 )\d+/g)
-    t.strictSame(statuses, ['200', isRefused ? '400' : '200'], lines[0] ?? '')
-    t.equal(upstream.requests.length, before + (isRefused ? 1 : 2), lines[0] ?? '')
-  }
-})
+    const broken = await sendAll(brokenRequests)
+    await settled(bytesOfUpstream)
+    for (const { title, answers, upstream: came } of broken.map((sight) => sight())) {
+      t.strictSame([answers, came.includes('hidden')], [[400], false], title)
+    }
+  })
+
+  test(`over ${name}, behind a message that ends its connection nothing is a call`, async (t) => {
+    const { soakp, upstream, authorization } = await startPassing(t, environment)
+    const upgrade = ['Connection: Upgrade', 'Upgrade: h2c']
+    for (const lines of [['Host: evil'], ['Transfer-Encoding: gzip, chunked'], ['Authorization: Bearer x'], upgrade]) {
+      const isRefused = lines !== upgrade
+      const before = upstream.requests.length
+      let answerFirst: (() => void) | undefined
+      upstream.answer(({ line, wire }) => {
+        if (line.includes('first')) answerFirst = () => wire.write(OK)
+        else wire.write(OK)
+      })
+      const wire = await openWire(t, soakp)
+      const hidden = requestText(['GET /v1/hidden HTTP/1.1', authorization])
+      // While the first is answered, the connection cannot be closed yet.
+      wire.write(requestText(['GET /v1/first HTTP/1.1', authorization]))
+      wire.write(
+        requestText(
+          ['GET /v1/last HTTP/1.1', authorization, ...lines],
+          lines[0]?.startsWith('T') === true ? '0\r\n\r\n' : '',
+        ),
+      )
+      wire.write(hidden)
+      await eventually('the first call', () => answerFirst !== undefined)
+      wire.write(hidden)
+      await settled(() => upstream.requests.length)
+      answerFirst?.()
+      const statuses = (await wire.over()).match(/(?<=HTTP\/1\.1 )\d+/g)
+      t.strictSame(statuses, ['200', isRefused ? '400' : '200'], lines[0] ?? '')
+      t.equal(upstream.requests.length, before + (isRefused ? 1 : 2), lines[0] ?? '')
+    }
+  })
+}
 
 for (const [front, start] of [
   ['nginx', startNginxFront],

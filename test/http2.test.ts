@@ -118,7 +118,7 @@ test('a revoked stream is reset, not ended as if it were whole', async (t) => {
   t.not(stream.rstCode, constants.NGHTTP2_NO_ERROR)
 })
 
-test('an HTTP/2 request with two hosts or two credentials is refused', async (t) => {
+test('an HTTP/2 request with two hosts is refused', async (t) => {
   const soakp = await startSoakp(t)
   const { token } = await soakp.saveKey()
   const client = session(t, soakp)

@@ -161,6 +161,41 @@ test('a 503 with Retry-After is one upstream call, and comes back at once', asyn
   t.match((await pass(['GET /v1/x HTTP/1.1'], { answer })).answer, /^HTTP\/1\.1 503 Busy\r\nRetry-After: 1\r\n/)
 })
 
+test('OPTIONS of everything and a tunnel lead nowhere', async (t) => {
+  const { soakp, authorization, upstream } = await startPassing(t)
+  t.match(await exchange(t, soakp, ['OPTIONS * HTTP/1.1', authorization]), /^HTTP\/1\.1 404 .*SOAKP_NOT_FOUND/s)
+  const wire = await openWire(t, soakp)
+  wire.write(requestText(['CONNECT 127.0.0.1:443 HTTP/1.1', authorization]))
+  t.notMatch(await wire.over(), /^HTTP\/1\.1 2/)
+  t.equal(upstream.wires.length, 0)
+})
+
+test('whatever a client writes as Host, the upstream gets its own', async (t) => {
+  const { soakp, authorization, upstream } = await startPassing(t)
+  const { host } = new URL(upstream.url)
+  for (const sent of ['', 'a, b', 'a/../b@c:99999', 'evil.example', '169.254.169.254', '[::1']) {
+    const wire = await openWire(t, soakp)
+    wire.write(['GET /v1/x HTTP/1.1', `Host: ${sent}`, authorization, 'Connection: close', '', ''].join('\r\n'))
+    t.match(await wire.over(), /^HTTP\/1\.1 200 .*ok$/s, sent)
+    t.strictSame(upstream.requests.at(-1)?.headers.slice(0, 2), ['host', host], sent)
+  }
+})
+
+test('the failure of a WebSocket to a name that is too long for a close reason is a refusal in words', async (t) => {
+  const soakp = await startSoakp(t, PLAIN)
+  const name = `${'a'.repeat(60)}.${'b'.repeat(60)}.${'c'.repeat(60)}.invalid`
+  const { token } = await soakp.saveKey({ base_url: `https://${name}/v1` })
+  const answer = await exchange(t, soakp, [
+    'GET /v1/realtime HTTP/1.1',
+    ...HANDSHAKE.filter((line) => !line.startsWith('Connection')),
+    `Authorization: Bearer ${token}`,
+    'Connection: Upgrade',
+  ])
+  t.match(answer, /^HTTP\/1\.1 502 .*SOAKP_UPSTREAM_UNREACHABLE/s)
+  t.notMatch(answer, 'invalid', 'and does not repeat the name')
+  t.equal((await soakp.call('GET', '/soakp/health')).status, 200)
+})
+
 function fail(): never {
   throw new Error('unreachable')
 }

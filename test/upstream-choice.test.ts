@@ -2,12 +2,13 @@ import { connect as connectHttp2 } from 'node:http2'
 import { test } from 'tap'
 import type { Test } from 'tap'
 import { OK, RAW_KEY } from './support/passing.ts'
+import { PLAIN } from './support/refusals.ts'
 import { startSoakp } from './support/soakp.ts'
 import { HANDSHAKE, switchingText } from './support/sockets.ts'
 import { answerText, exchange, requestText, openWire, startRawUpstream } from './support/wire.ts'
 
 /** A SOAKP whose key is for one upstream, beside another server that callers try to reach. */
-async function startBesideDecoy(t: Test, environment: Record<string, string> = { SOAKP_TLS: 'off' }) {
+async function startBesideDecoy(t: Test, environment: Record<string, string> = PLAIN) {
   const [upstream, decoy] = await Promise.all([startRawUpstream(t), startRawUpstream(t)])
   const soakp = await startSoakp(t, { ...environment, SOAKP_UPSTREAM: upstream.url })
   const { token } = await soakp.saveKey({ key: RAW_KEY })
@@ -63,56 +64,58 @@ const headersTo = (decoy: string) => [
   `Destination: http://${decoy}/`,
 ]
 
-test('the upstream cannot be chosen by the caller: targets, Host, X-Forwarded-*, for calls and for WebSockets', async (t) => {
-  const { soakp, upstream, authorization, decoy, reached } = await startBesideDecoy(t)
-  const { host } = new URL(upstream.url)
+for (const [mode, environment] of Object.entries({ 'plain HTTP': PLAIN, TLS: {} })) {
+  test(`over ${mode}, the upstream cannot be chosen by the caller: targets, Host, X-Forwarded-*, for calls and for WebSockets`, async (t) => {
+    const { soakp, upstream, authorization, decoy, reached } = await startBesideDecoy(t, environment)
+    const { host } = new URL(upstream.url)
 
-  /** Sends one request; returns the requests that reached the upstream. */
-  async function arrived(target: string, hostLine: string, lines: readonly string[], isSocket: boolean) {
-    const before = upstream.requests.length
-    const wire = await openWire(t, soakp)
-    const last = isSocket ? HANDSHAKE : ['Connection: close']
-    wire.write([`GET ${target} HTTP/1.1`, hostLine, ...lines, ...last, authorization, '', ''].join('\r\n'))
-    const answer = await wire.until(/\r\n\r\n/)
-    const isPassed = /^HTTP\/1\.1 (?:101|200) /.test(answer)
-    t.ok(isPassed || /^HTTP\/1\.1 4\d\d /.test(answer), `${target}: ${answer.slice(0, 12)}`)
-    wire.socket.destroy()
-    const requests = upstream.requests.slice(before)
-    t.equal(requests.length, isPassed ? 1 : 0, target)
-    return requests
-  }
-
-  const tries = [
-    ...targetsTo(decoy).map((target) => [target, 'Host: localhost', []] as const),
-    ...headersTo(decoy).map((line) => ['/v1/x', 'Host: localhost', [line]] as const),
-    ['/v1/x', `Host: ${decoy}`, []],
-    ['/v1/x', `Host: user:password@${decoy}`, []],
-    ['/v1/x', `Host: ${decoy}`, headersTo(decoy)],
-  ] as const
-  for (const isSocket of [false, true]) {
-    let passed = 0
-    for (const [target, hostLine, lines] of tries) {
-      for (const { line, headers } of await arrived(target, hostLine, lines, isSocket)) {
-        passed += 1
-        const [, path = ''] = line.split(' ')
-        t.ok(path.startsWith('/v1/'), `${path} is below the base URL`)
-        t.notOk(isOutside(path), `${path} stays there`)
-        const names = headers.filter((_each, index) => index % 2 === 0).map((name) => name.toLowerCase())
-        t.strictSame(
-          headers.filter((_each, index) => names[(index - 1) / 2] === 'host'),
-          [host],
-          'with its own Host',
-        )
-        t.notOk(
-          names.some((name) => /^x-forwarded-|^forwarded$/.test(name)),
-          'no header that says otherwise',
-        )
-      }
+    /** Sends one request; returns the requests that reached the upstream. */
+    async function arrived(target: string, hostLine: string, lines: readonly string[], isSocket: boolean) {
+      const before = upstream.requests.length
+      const wire = await openWire(t, soakp)
+      const last = isSocket ? HANDSHAKE : ['Connection: close']
+      wire.write([`GET ${target} HTTP/1.1`, hostLine, ...lines, ...last, authorization, '', ''].join('\r\n'))
+      const answer = await wire.until(/\r\n\r\n/)
+      const isPassed = /^HTTP\/1\.1 (?:101|200) /.test(answer)
+      t.ok(isPassed || /^HTTP\/1\.1 4\d\d /.test(answer), `${target}: ${answer.slice(0, 12)}`)
+      wire.socket.destroy()
+      const requests = upstream.requests.slice(before)
+      t.equal(requests.length, isPassed ? 1 : 0, target)
+      return requests
     }
-    t.ok(passed >= headersTo(decoy).length, `${passed} of ${tries.length} passed on`)
-  }
-  t.equal(reached.length, 0, 'nobody connected to the other server')
-})
+
+    const tries = [
+      ...targetsTo(decoy).map((target) => [target, 'Host: localhost', []] as const),
+      ...headersTo(decoy).map((line) => ['/v1/x', 'Host: localhost', [line]] as const),
+      ['/v1/x', `Host: ${decoy}`, []],
+      ['/v1/x', `Host: user:password@${decoy}`, []],
+      ['/v1/x', `Host: ${decoy}`, headersTo(decoy)],
+    ] as const
+    for (const isSocket of [false, true]) {
+      let passed = 0
+      for (const [target, hostLine, lines] of tries) {
+        for (const { line, headers } of await arrived(target, hostLine, lines, isSocket)) {
+          passed += 1
+          const [, path = ''] = line.split(' ')
+          t.ok(path.startsWith('/v1/'), `${path} is below the base URL`)
+          t.notOk(isOutside(path), `${path} stays there`)
+          const names = headers.filter((_each, index) => index % 2 === 0).map((name) => name.toLowerCase())
+          t.strictSame(
+            headers.filter((_each, index) => names[(index - 1) / 2] === 'host'),
+            [host],
+            'with its own Host',
+          )
+          t.notOk(
+            names.some((name) => /^x-forwarded-|^forwarded$/.test(name)),
+            'no header that says otherwise',
+          )
+        }
+      }
+      t.ok(passed >= headersTo(decoy).length, `${passed} of ${tries.length} passed on`)
+    }
+    t.equal(reached.length, 0, 'nobody connected to the other server')
+  })
+}
 
 /** Whether a server that decodes before it resolves dots would leave `/v1`. */
 function isOutside(path: string): boolean {

@@ -100,7 +100,7 @@ test('who waits too long for an upstream is refused, and its place in the queue 
 
 test('a call is ended when it takes too long, or when its client does not do what is expected of it', (t) => {
   const calls = createLiveCalls()
-  const watch = createCallWatch({ callMs: 86_400_000, clientIdleMs: 60_000 })
+  const watch = createCallWatch({ callMs: 86_400_000, clientIdleMs: 60_000, bodyBytesPerSecond: 0 })
   const ended: string[] = []
   const startedMs = performance.now()
   const at = (seconds: number) => watch(calls.all(), startedMs + seconds * 1_000)
@@ -128,7 +128,7 @@ test('a call is ended when it takes too long, or when its client does not do wha
 
 test('a silence that is broken by a turn of the upstream begins anew', (t) => {
   const calls = createLiveCalls()
-  const watch = createCallWatch({ callMs: 86_400_000, clientIdleMs: 60_000 })
+  const watch = createCallWatch({ callMs: 86_400_000, clientIdleMs: 60_000, bodyBytesPerSecond: 0 })
   let mark: string | undefined = 'body after 5'
   let isEnded = false
   calls.add(
@@ -146,6 +146,35 @@ test('a silence that is broken by a turn of the upstream begins anew', (t) => {
   t.notOk(isEnded)
   watch(calls.all(), 111_000)
   t.ok(isEnded)
+  t.end()
+})
+
+test('a body comes as fast as it has to, however it is sent, or its call is ended', (t) => {
+  const calls = createLiveCalls()
+  const watch = createCallWatch({ callMs: 86_400_000, clientIdleMs: 60_000, bodyBytesPerSecond: 100 })
+  const ended: string[] = []
+  let seconds = 0
+  const add = (name: string, owes: () => string | undefined) => {
+    const end = ({ statusCode, message }: SoakpError) => {
+      ended.push(`${name} after ${seconds} s: ${statusCode} ${message}`)
+      leave()
+    }
+    const leave = calls.add('tok', 'key', end, owes)
+  }
+  add('a byte each second', () => `body after ${seconds}`)
+  add('as fast as must be', () => `body after ${seconds * 100}`)
+  add('nothing', () => 'body after 0')
+  add('much, then nothing', () => `body after ${Math.min(seconds * 1_000, 200_000)}`)
+  add('all of a minute at once', () => `body after ${Math.floor(seconds / 55) * 6_000}`)
+  add('an upstream that takes it slowly', () => (seconds % 50 === 0 ? undefined : `body after ${seconds}`))
+  add('an answer that is taken byte by byte', () => `${9_999_999 - seconds} of 9999999`)
+  for (; seconds <= 600; seconds += 1) watch(calls.all(), seconds * 1_000)
+  t.match(ended, [
+    /^a byte each second after 60 s: 408 Less than 6000 bytes .* within 60 s\. .*SOAKP_BODY_BYTES_PER_SECOND/,
+    /^nothing after 60 s: 408 Nothing came .*SOAKP_CLIENT_IDLE_SECONDS/,
+    /^much, then nothing after 2[56]\d s: 408 Less than 6000 bytes/,
+  ])
+  t.equal(ended.length, 3)
   t.end()
 })
 
@@ -173,6 +202,7 @@ test('each limit is set by a variable of its own, times in seconds', (t) => {
     bodyBytes: ['SOAKP_BODY_BYTES', 8_589_934_592, 8_589_934_592],
     headersMs: ['SOAKP_HEADERS_SECONDS', 7, 7_000],
     clientIdleMs: ['SOAKP_CLIENT_IDLE_SECONDS', 7, 7_000],
+    bodyBytesPerSecond: ['SOAKP_BODY_BYTES_PER_SECOND', 0, 0],
     callMs: ['SOAKP_CALL_SECONDS', 7, 7_000],
     refusedRequestsPerMinute: ['SOAKP_REFUSED_REQUESTS_PER_MINUTE', 7, 7],
     networkFailedLoginsPerMinute: ['SOAKP_NETWORK_FAILED_LOGINS_PER_MINUTE', 7, 7],
