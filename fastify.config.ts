@@ -200,6 +200,8 @@ function serverOptions({ configuration, logStream }: SoakpOptions): FastifyServe
     requestTimeout: options.requestTimeout,
     // By default 128, which are fewer than fit; the gate counts their bytes.
     maxHeaderListPairs: 1_000,
+    // An upstream may send two of what should be one; they pass here as they do over HTTP/1.1.
+    strictSingleValueFields: false,
     settings: {
       maxConcurrentStreams: most.sessionStreams,
       // What is over the limit by more than this, Node resets; the gate refuses the rest in words.

@@ -1,16 +1,16 @@
 import { SoakpError } from './errors.ts'
-import type { LiveCall } from './live-calls.ts'
+import type { LiveCall, Owed } from './live-calls.ts'
 
 /** How long a call may take, and how little its client may do of what is expected of it. */
 export interface CallTimes {
   readonly callMs: number
   readonly clientIdleMs: number
-  /** Of a request's body so much must come within each `clientIdleMs`; with 0, one byte is enough. */
-  readonly bodyBytesPerSecond: number
+  /** So much of a body must come, or of an answer be taken, within each `clientIdleMs`; with 0, one byte is enough. */
+  readonly clientBytesPerSecond: number
 }
 
-interface Owed {
-  readonly mark: string
+interface Watched {
+  readonly owed: Owed
   readonly sinceMs: number
 }
 
@@ -20,23 +20,22 @@ interface Owed {
  */
 export function createCallWatch(times: CallTimes): (calls: readonly LiveCall[], nowMs: number) => void {
   const { callMs, clientIdleMs } = times
-  const leastBytes = Math.max(1, (times.bodyBytesPerSecond * clientIdleMs) / 1_000)
-  const owed = new WeakMap<LiveCall, Owed>()
+  const leastBytes = Math.max(1, (times.clientBytesPerSecond * clientIdleMs) / 1_000)
+  const watched = new WeakMap<LiveCall, Watched>()
 
   /** Returns why a call's client is given up. */
   function faultOf(call: LiveCall, nowMs: number): SoakpError | undefined {
-    const mark = call.owes?.()
-    const before = owed.get(call)
-    if (mark === undefined) owed.delete(call)
-    else if (before === undefined || isEnough(before.mark, mark)) owed.set(call, { mark, sinceMs: nowMs })
-    else if (nowMs - before.sinceMs < clientIdleMs) return undefined
-    else return before.mark === mark ? clientSilent(clientIdleMs) : clientSlow(leastBytes, clientIdleMs)
+    const owed = call.owes?.()
+    const before = watched.get(call)
+    if (owed === undefined) watched.delete(call)
+    else if (before?.owed.of !== owed.of || owed.bytes - before.owed.bytes >= leastBytes) {
+      watched.set(call, { owed, sinceMs: nowMs })
+    } else if (nowMs - before.sinceMs >= clientIdleMs) {
+      return owed.bytes === before.owed.bytes
+        ? clientSilent(owed, clientIdleMs)
+        : clientSlow(owed, leastBytes, clientIdleMs)
+    }
     return undefined
-  }
-
-  function isEnough(before: string, mark: string): boolean {
-    const [earlier, now] = [bodyBytes(before), bodyBytes(mark)]
-    return earlier === undefined || now === undefined ? before !== mark : now - earlier >= leastBytes
   }
 
   return (calls, nowMs) => {
@@ -47,23 +46,17 @@ export function createCallWatch(times: CallTimes): (calls: readonly LiveCall[], 
   }
 }
 
-/** Returns the bytes of a body that a mark counts; undefined where it says something else. */
-function bodyBytes(mark: string): number | undefined {
-  const count = /^body after (\d+)$/.exec(mark)?.[1]
-  return count === undefined ? undefined : Number(count)
-}
-
 function tookTooLong(callMs: number): SoakpError {
   const message = `The call took longer than ${callMs / 1_000} s, which is the most here (SOAKP_CALL_SECONDS).`
   return new SoakpError(504, 'SOAKP_CALL_TOO_LONG', message, { headers: { 'x-should-retry': 'false' } })
 }
 
-function clientSilent(idleMs: number): SoakpError {
-  const message = `Nothing came of the request for ${idleMs / 1_000} s. Send the body without such pauses (SOAKP_CLIENT_IDLE_SECONDS).`
+function clientSilent({ of }: Owed, idleMs: number): SoakpError {
+  const message = `Nothing ${of === 'body' ? 'of the body came' : 'of the answer was taken'} for ${idleMs / 1_000} s. Go on without such pauses (SOAKP_CLIENT_IDLE_SECONDS).`
   return new SoakpError(408, 'SOAKP_REQUEST_TIMEOUT', message)
 }
 
-function clientSlow(leastBytes: number, idleMs: number): SoakpError {
-  const message = `Less than ${leastBytes} bytes of the request came within ${idleMs / 1_000} s. Send the body faster (SOAKP_BODY_BYTES_PER_SECOND).`
+function clientSlow({ of }: Owed, leastBytes: number, idleMs: number): SoakpError {
+  const message = `Less than ${leastBytes} bytes ${of === 'body' ? 'of the body came' : 'of the answer were taken'} within ${idleMs / 1_000} s. Go on faster (SOAKP_CLIENT_BYTES_PER_SECOND).`
   return new SoakpError(408, 'SOAKP_REQUEST_TIMEOUT', message)
 }

@@ -81,10 +81,22 @@ function readSecret(file: string, name: string): string {
   try {
     text = readFileSync(file, 'utf8').replace(/\r?\n$/, '')
   } catch (cause) {
-    throw new SoakpError(500, 'SOAKP_CONFIGURATION', `${name} is to be read from ${file}, which fails.`, { cause })
+    throw new SoakpError(500, 'SOAKP_CONFIGURATION', unreadable(file, name), {
+      cause: isPath(file) ? cause : undefined,
+    })
   }
   if (text.trim() !== '') return text
   throw new SoakpError(500, 'SOAKP_CONFIGURATION', `${name} is to be read from ${file}, which is empty.`)
+}
+
+function unreadable(file: string, name: string): string {
+  if (isPath(file)) return `${name} is to be read from ${file}, which fails.`
+  return `${name}_FILE names no file that can be read. It is for the path of a file, not for the secret itself.`
+}
+
+/** What is no path for certain may be the secret, in the wrong variable, and is not repeated. */
+function isPath(file: string): boolean {
+  return /^(?:\.{0,2}\/|[A-Za-z]:\\)/.test(file)
 }
 
 function unknownNames(environment: Environment): string[] {

@@ -14,6 +14,9 @@ const REQUEST_HEADERS_KEPT_BACK = new Set([
   ...words('forwarded via x-real-ip x-client-ip x-cluster-client-ip cf-connecting-ip true-client-ip fastly-client-ip'),
   ...words('fly-client-ip x-azure-clientip x-envoy-external-address x-appengine-user-ip x-original-forwarded-for'),
   ...words('x-original-url x-rewrite-url x-http-method-override x-http-method x-method-override'),
+  ...words('x-forwarded forwarded-for client-ip x-host x-original-host x-http-host-override'),
+  // Programs behind CGI take it for the variable that names their own proxy (CVE-2016-5385).
+  'proxy',
   // Browser context, besides every `sec-` and `access-control-` header.
   ...words('origin referer dnt'),
 ])
@@ -45,9 +48,11 @@ export function requestHeaders(raw: readonly string[], credentials: UpstreamCred
   for (let index = 0; index < raw.length; index += 2) {
     const name = raw[index] ?? ''
     const lower = name.toLowerCase()
-    if (isKeptBack(lower) || listed?.has(lower) || name.startsWith(':')) continue
-    if (lower === 'openai-organization' && credentials.organization !== undefined) continue
-    if (lower === 'openai-project' && credentials.project !== undefined) continue
+    // Behind CGI and WSGI `openai_project` is the same header (CVE-2015-0219), so it has to pass the same checks.
+    const dashed = lower.replaceAll('_', '-')
+    if (isKeptBack(dashed) || listed?.has(lower) || name.startsWith(':')) continue
+    if (dashed === 'openai-organization' && credentials.organization !== undefined) continue
+    if (dashed === 'openai-project' && credentials.project !== undefined) continue
     headers.push(name, raw[index + 1] ?? '')
   }
   if (credentials.organization !== undefined) headers.push('OpenAI-Organization', credentials.organization)

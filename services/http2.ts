@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Http2ServerRequest, Http2ServerResponse, constants } from 'node:http2'
+import { upstreamMalformed } from './upstream-errors.ts'
 
 /** Tells whether a request came as a stream of HTTP/2, and not with that version written on an HTTP/1 socket. */
 export function isHttp2(request: unknown): request is Http2ServerRequest {
@@ -24,12 +25,22 @@ export function writeHead(response: ServerResponse, status: number, reason: stri
     const name = (headers[index] ?? '').toLowerCase()
     grouped.set(name, [...(grouped.get(name) ?? []), headers[index + 1] ?? ''])
   }
-  response.writeHead(
-    status,
-    Object.fromEntries(
-      [...grouped].map(([name, [first = '', ...more]]) => [name, more.length === 0 ? first : [first, ...more]]),
-    ),
-  )
+  try {
+    response.writeHead(
+      status,
+      Object.fromEntries(
+        [...grouped].map(([name, [first = '', ...more]]) => [name, more.length === 0 ? first : [first, ...more]]),
+      ),
+    )
+  } catch (error) {
+    // What Node refuses (HTTP2-Settings) stays in the response, and would make the error that is answered instead fail, too.
+    for (const name of response.getHeaderNames()) {
+      // Node keeps a date that is removed.
+      if (name === 'date') response.setHeader(name, new Date().toUTCString())
+      else response.removeHeader(name)
+    }
+    throw upstreamMalformed(error)
+  }
 }
 
 /** Ends an answer so that the client sees that it is not whole. */

@@ -14,7 +14,7 @@ export interface LimitsConfiguration {
   readonly headersMs: number
   readonly clientIdleMs: number
   /** 0 for any. */
-  readonly bodyBytesPerSecond: number
+  readonly clientBytesPerSecond: number
   readonly callMs: number
   readonly refusedRequestsPerMinute: number
   readonly networkFailedLoginsPerMinute: number
@@ -40,7 +40,7 @@ export function readLimits(reader: EnvironmentReader): LimitsConfiguration {
     bodyBytes: whole(reader, 'SOAKP_BODY_BYTES', 1_024, MOST_BYTES),
     headersMs: whole(reader, 'SOAKP_HEADERS_SECONDS', 1, 3_600) * 1_000,
     clientIdleMs: whole(reader, 'SOAKP_CLIENT_IDLE_SECONDS', 1, 86_400) * 1_000,
-    bodyBytesPerSecond: whole(reader, 'SOAKP_BODY_BYTES_PER_SECOND', 0, 1e9),
+    clientBytesPerSecond: whole(reader, 'SOAKP_CLIENT_BYTES_PER_SECOND', 0, 1e9),
     callMs: whole(reader, 'SOAKP_CALL_SECONDS', 1, MOST_SECONDS) * 1_000,
     refusedRequestsPerMinute: whole(reader, 'SOAKP_REFUSED_REQUESTS_PER_MINUTE', 1, 1e9),
     networkFailedLoginsPerMinute: whole(reader, 'SOAKP_NETWORK_FAILED_LOGINS_PER_MINUTE', 1, 1e9),

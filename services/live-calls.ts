@@ -10,11 +10,14 @@ export interface LiveCall {
   /** By `performance.now()`. */
   readonly startedMs: number
   readonly end: EndCall
-  /**
-   * Returns a mark that changes when the client does what is expected of it, where that is a body `body after 5` with
-   * the bytes that came; undefined while nothing is. A call without has a watch of its own.
-   */
-  readonly owes: (() => string | undefined) | undefined
+  /** Returns what the client has done so far of what is its turn; undefined while it has none. A call without has a watch of its own. */
+  readonly owes: (() => Owed | undefined) | undefined
+}
+
+/** How much of a body the client has sent, or of an answer it has taken, while the rest is waited for. */
+export interface Owed {
+  readonly of: 'body' | 'answer'
+  readonly bytes: number
 }
 
 /** Knows which calls of which token are running, to count them and to end them. */
@@ -24,7 +27,7 @@ export interface LiveCalls {
   /** Number of running calls in all. */
   readonly size: number
   /** Adds a call; the function returned removes it and may be called twice. */
-  add(tokenId: string, keyId: string, end: EndCall, owes?: () => string | undefined): () => void
+  add(tokenId: string, keyId: string, end: EndCall, owes?: () => Owed | undefined): () => void
   /** Ends the running calls of a token. */
   endToken(tokenId: string): void
   /** Ends the running calls of all tokens of a key. */

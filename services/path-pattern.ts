@@ -19,7 +19,7 @@ export function checkPathPattern(pattern: string): string {
 
 /**
  * Tells whether a raw path (after `/v1`, without query) matches one of the patterns when decoded once. A path that
- * servers may read in more than one way (encoded slashes, dot segments, empty segments, `%25`) matches none.
+ * servers may read in more than one way (encoded slashes, dot segments, empty segments, `%25`, a fragment) matches none.
  */
 export function matchesPath(patterns: readonly string[], rawPath: string): boolean {
   const segments = canonicalSegments(rawPath)
@@ -34,6 +34,8 @@ function matches(pattern: readonly string[], segments: readonly string[]): boole
 }
 
 function canonicalSegments(rawPath: string): string[] | undefined {
+  // A request target has no fragment (RFC 9112 section 3.2); nginx takes `/files/#/content` for `/files/`.
+  if (rawPath.includes('#')) return undefined
   try {
     const segments = rawPath.split('/').slice(1).map(decodeURIComponent)
     return rawPath.startsWith('/') && !segments.some(isAmbiguous) ? segments : undefined

@@ -7,6 +7,7 @@ import type { BodyMeter } from './body-meter.ts'
 import type { SoakpError } from './errors.ts'
 import { untakenBytes } from './http2.ts'
 import { createLeakGuard } from './leak-guard.ts'
+import type { Owed } from './live-calls.ts'
 import { readBody } from './request-body.ts'
 import type { UpstreamPlaces } from './upstream-places.ts'
 
@@ -52,7 +53,7 @@ export interface RunningRelay {
   /** Ends the call at once: the upstream's connection is closed, the client's answer is cut, or the error if none began. */
   readonly end: (why: SoakpError) => void
   /** See `LiveCall`. */
-  readonly owes: () => string | undefined
+  readonly owes: () => Owed | undefined
 }
 
 /**
@@ -65,10 +66,10 @@ export function relay({ dispatcher, places }: RelayPath, call: RelayCall): Runni
   const meter = createBodyMeter(call.mostBytes)
   void send({ dispatcher, places }, call, answer, meter)
 
-  function owes(): string | undefined {
-    if (meter.isWaiting) return `body after ${meter.bytes}`
+  function owes(): Owed | undefined {
+    if (meter.isWaiting) return { of: 'body', bytes: meter.bytes }
     const untaken = untakenBytes(call.response)
-    return untaken === 0 ? undefined : `${untaken} of ${answer.bytes()}`
+    return untaken === 0 ? undefined : { of: 'answer', bytes: answer.bytes() - untaken }
   }
 
   return { outcome: answer.outcome.finally(() => guard.end()), end: answer.end, owes }

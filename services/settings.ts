@@ -176,10 +176,10 @@ export const settings = {
     meaning:
       'Longest silence of a client within a body that it sends, and longest time that it takes no byte of an answer.',
   },
-  SOAKP_BODY_BYTES_PER_SECOND: {
+  SOAKP_CLIENT_BYTES_PER_SECOND: {
     default: '100',
     meaning:
-      'Least speed of a client within a body that it sends, measured over `SOAKP_CLIENT_IDLE_SECONDS`; `0` for any. What the upstream takes slowly is not counted.',
+      'Least speed of a client within a body that it sends, and within an answer that waits for it, measured over `SOAKP_CLIENT_IDLE_SECONDS`; `0` for any. Time for which the upstream is waited is not counted.',
   },
   SOAKP_CALL_SECONDS: { default: '86400', meaning: 'Longest time of one call, streams and WebSockets too.' },
   SOAKP_UPSTREAM_CONNECT_SECONDS: { default: '10', meaning: 'Time to connect to an upstream, TLS included.' },

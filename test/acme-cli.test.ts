@@ -88,7 +88,7 @@ test('renewing and revoking tell what happens meanwhile, and what came of it', a
   t.match(JSON.parse((await soakp('acme renew --json')).stdout), { object: 'certificate_status' })
   t.match(await soakp('acme revoke --reason key-compromise'), { code: 0, stdout: /^The certificate is revoked/ })
   t.match(await soakp('acme account-key'), { code: 0, stdout: /^The accounts have new keys/ })
-  t.strictSame(domain.calls, [['revoke', 1], ['account-key']])
+  t.strictSame(domain.calls, [['revoke', 'key_compromise'], ['account-key']])
   t.match(await soakp('acme revoke --reason whim'), { code: 2, stderr: /Allowed choices/ })
   domain.error = new Error('a fault of the program')
   t.match(await soakp('acme revoke'), { code: 1, stdout: '' })

@@ -41,7 +41,7 @@ function overSession(t: Test, soakp: TestSoakp, token: string): Begin {
 async function drip(t: Test, name: string, environment: Record<string, string>, begins: typeof overWires) {
   const upstream = await startRawUpstream(t)
   upstream.answer(() => undefined)
-  const limits = { clientIdleMs: 600, bodyBytesPerSecond: 1_000 }
+  const limits = { clientIdleMs: 600, clientBytesPerSecond: 1_000 }
   const soakp = await startSoakp(t, { ...environment, SOAKP_UPSTREAM: upstream.url }, { limits })
   const { token } = await soakp.saveKey()
   const begin = begins(t, soakp, token)
@@ -77,7 +77,7 @@ test('a body that dripped byte by byte held its place for a day, over plain HTTP
 test('with a least speed of 0 a body may drip', async (t) => {
   const upstream = await startRawUpstream(t)
   upstream.answer(() => undefined)
-  const settings = { ...PLAIN, SOAKP_UPSTREAM: upstream.url, SOAKP_BODY_BYTES_PER_SECOND: '0' }
+  const settings = { ...PLAIN, SOAKP_UPSTREAM: upstream.url, SOAKP_CLIENT_BYTES_PER_SECOND: '0' }
   const soakp = await startSoakp(t, settings, { limits: { clientIdleMs: 600 } })
   const { token } = await soakp.saveKey()
   const upload = await overWires(t, soakp, token)('/v1/large', 99_999_999)

@@ -7,6 +7,7 @@ import type { Environment } from '../../services/environment.ts'
 import type { SoakpError } from '../../services/errors.ts'
 import type { LimitsConfiguration } from '../../services/limits-configuration.ts'
 import { createLiveCalls } from '../../services/live-calls.ts'
+import type { Owed } from '../../services/live-calls.ts'
 import { addressOf, createNetworks, networkOf } from '../../services/networks.ts'
 import { createUpstreamPlaces } from '../../services/upstream-places.ts'
 
@@ -98,15 +99,17 @@ test('who waits too long for an upstream is refused, and its place in the queue 
   t.equal(places.take('https://a').wait, undefined)
 })
 
+const body = (bytes: number): Owed => ({ of: 'body', bytes })
+
 test('a call is ended when it takes too long, or when its client does not do what is expected of it', (t) => {
   const calls = createLiveCalls()
-  const watch = createCallWatch({ callMs: 86_400_000, clientIdleMs: 60_000, bodyBytesPerSecond: 0 })
+  const watch = createCallWatch({ callMs: 86_400_000, clientIdleMs: 60_000, clientBytesPerSecond: 0 })
   const ended: string[] = []
   const startedMs = performance.now()
   const at = (seconds: number) => watch(calls.all(), startedMs + seconds * 1_000)
   const note = (name: string) => (why: SoakpError) => void ended.push(`${name} ${why.code}`)
   let sent = 0
-  calls.add('tok', 'key', note('slow'), () => `body after ${sent}`)
+  calls.add('tok', 'key', note('slow'), () => body(sent))
   calls.add('tok', 'key', note('waits for the upstream'), () => undefined)
   calls.add('tok', 'key', note('a WebSocket'))
   at(1)
@@ -128,19 +131,19 @@ test('a call is ended when it takes too long, or when its client does not do wha
 
 test('a silence that is broken by a turn of the upstream begins anew', (t) => {
   const calls = createLiveCalls()
-  const watch = createCallWatch({ callMs: 86_400_000, clientIdleMs: 60_000, bodyBytesPerSecond: 0 })
-  let mark: string | undefined = 'body after 5'
+  const watch = createCallWatch({ callMs: 86_400_000, clientIdleMs: 60_000, clientBytesPerSecond: 0 })
+  let owed: Owed | undefined = body(5)
   let isEnded = false
   calls.add(
     'tok',
     'key',
     () => (isEnded = true),
-    () => mark,
+    () => owed,
   )
   watch(calls.all(), 0)
-  mark = undefined
+  owed = undefined
   watch(calls.all(), 50_000)
-  mark = 'body after 5'
+  owed = body(5)
   watch(calls.all(), 51_000)
   watch(calls.all(), 110_000)
   t.notOk(isEnded)
@@ -149,32 +152,33 @@ test('a silence that is broken by a turn of the upstream begins anew', (t) => {
   t.end()
 })
 
-test('a body comes as fast as it has to, however it is sent, or its call is ended', (t) => {
+test('a body comes and an answer is taken as fast as it has to be, or the call is ended', (t) => {
   const calls = createLiveCalls()
-  const watch = createCallWatch({ callMs: 86_400_000, clientIdleMs: 60_000, bodyBytesPerSecond: 100 })
+  const watch = createCallWatch({ callMs: 86_400_000, clientIdleMs: 60_000, clientBytesPerSecond: 100 })
   const ended: string[] = []
   let seconds = 0
-  const add = (name: string, owes: () => string | undefined) => {
+  const add = (name: string, owes: () => Owed | undefined) => {
     const end = ({ statusCode, message }: SoakpError) => {
       ended.push(`${name} after ${seconds} s: ${statusCode} ${message}`)
       leave()
     }
     const leave = calls.add('tok', 'key', end, owes)
   }
-  add('a byte each second', () => `body after ${seconds}`)
-  add('as fast as must be', () => `body after ${seconds * 100}`)
-  add('nothing', () => 'body after 0')
-  add('much, then nothing', () => `body after ${Math.min(seconds * 1_000, 200_000)}`)
-  add('all of a minute at once', () => `body after ${Math.floor(seconds / 55) * 6_000}`)
-  add('an upstream that takes it slowly', () => (seconds % 50 === 0 ? undefined : `body after ${seconds}`))
-  add('an answer that is taken byte by byte', () => `${9_999_999 - seconds} of 9999999`)
+  add('a byte each second', () => body(seconds))
+  add('as fast as must be', () => body(seconds * 100))
+  add('nothing', () => body(0))
+  add('much, then nothing', () => body(Math.min(seconds * 1_000, 200_000)))
+  add('all of a minute at once', () => body(Math.floor(seconds / 55) * 6_000))
+  add('an upstream that takes it slowly', () => (seconds % 50 === 0 ? undefined : body(seconds)))
+  add('an answer that is taken byte by byte', () => ({ of: 'answer', bytes: seconds }))
   for (; seconds <= 600; seconds += 1) watch(calls.all(), seconds * 1_000)
   t.match(ended, [
-    /^a byte each second after 60 s: 408 Less than 6000 bytes .* within 60 s\. .*SOAKP_BODY_BYTES_PER_SECOND/,
-    /^nothing after 60 s: 408 Nothing came .*SOAKP_CLIENT_IDLE_SECONDS/,
+    /^a byte each second after 60 s: 408 Less than 6000 bytes .* within 60 s\. .*SOAKP_CLIENT_BYTES_PER_SECOND/,
+    /^nothing after 60 s: 408 Nothing of the body came .*SOAKP_CLIENT_IDLE_SECONDS/,
+    /^an answer that is taken byte by byte after 60 s: 408 Less than 6000 bytes of the answer were taken within 60 s/,
     /^much, then nothing after 2[56]\d s: 408 Less than 6000 bytes/,
   ])
-  t.equal(ended.length, 3)
+  t.equal(ended.length, 4)
   t.end()
 })
 
@@ -202,7 +206,7 @@ test('each limit is set by a variable of its own, times in seconds', (t) => {
     bodyBytes: ['SOAKP_BODY_BYTES', 8_589_934_592, 8_589_934_592],
     headersMs: ['SOAKP_HEADERS_SECONDS', 7, 7_000],
     clientIdleMs: ['SOAKP_CLIENT_IDLE_SECONDS', 7, 7_000],
-    bodyBytesPerSecond: ['SOAKP_BODY_BYTES_PER_SECOND', 0, 0],
+    clientBytesPerSecond: ['SOAKP_CLIENT_BYTES_PER_SECOND', 0, 0],
     callMs: ['SOAKP_CALL_SECONDS', 7, 7_000],
     refusedRequestsPerMinute: ['SOAKP_REFUSED_REQUESTS_PER_MINUTE', 7, 7],
     networkFailedLoginsPerMinute: ['SOAKP_NETWORK_FAILED_LOGINS_PER_MINUTE', 7, 7],
