@@ -41,6 +41,7 @@ import { newRequestId } from './services/identifiers.ts'
 import { createLogger } from './services/logger.ts'
 import { nodeVersionFault } from './services/node-version.ts'
 import type { SoakpOptions } from './services/options.ts'
+import { KEEP_ALIVE_MS, httpOptions, httpsOptions } from './services/server-options.ts'
 import { createValidatorCompiler } from './services/validation.ts'
 
 const BODY_BYTES = 1_048_576
@@ -162,8 +163,8 @@ function serverOptions({ configuration, logStream }: SoakpOptions): FastifyServe
     trustProxy: trustedProxies.length === 0 ? false : [...trustedProxies],
     bodyLimit: BODY_BYTES,
     requestTimeout: 0,
-    keepAliveTimeout: 72_000,
-    http2SessionTimeout: 72_000,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    http2SessionTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
     onProtoPoisoning: 'error',
@@ -177,39 +178,8 @@ function serverOptions({ configuration, logStream }: SoakpOptions): FastifyServe
       maxParamLength: 200,
     },
   } as const
-  const http = {
-    headersTimeout: most.headersMs,
-    // How late a client that is too slow may be noticed; Node's own default is 30 s.
-    connectionsCheckingInterval: Math.min(most.headersMs / 2, 5_000),
-    maxHeaderSize: most.headerBytes,
-    insecureHTTPParser: false,
-    noDelay: true,
-    // The gate refuses a request without a host itself, in the envelope that every error has.
-    requireHostHeader: false,
-    // A client that vanished without a word is noticed, and its calls end.
-    keepAlive: true,
-    keepAliveInitialDelay: 30_000,
-  }
-  if (settings.mode === 'off') return { ...options, http } as FastifyServerOptions
-  const https = {
-    ...http,
-    handshakeTimeout: most.headersMs,
-    allowHTTP1: true,
-    // Where HTTP/2 is spoken too, Fastify does not pass these on.
-    keepAliveTimeout: options.keepAliveTimeout,
-    requestTimeout: options.requestTimeout,
-    // By default 128, which are fewer than fit; the gate counts their bytes.
-    maxHeaderListPairs: 1_000,
-    // An upstream may send two of what should be one; they pass here as they do over HTTP/1.1.
-    strictSingleValueFields: false,
-    settings: {
-      maxConcurrentStreams: most.sessionStreams,
-      // What is over the limit by more than this, Node resets; the gate refuses the rest in words.
-      maxHeaderListSize: most.headerBytes + 65_536,
-      enableConnectProtocol: false,
-    },
-  }
-  return { ...options, http2: true, https } as unknown as FastifyServerOptions
+  if (settings.mode === 'off') return { ...options, http: httpOptions(most) } as FastifyServerOptions
+  return { ...options, http2: true, https: httpsOptions(most) } as unknown as FastifyServerOptions
 }
 
 const [, entry] = process.argv
