@@ -3,6 +3,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, Fasti
 import { logEnd } from './request-log.ts'
 import { SoakpError } from '../services/errors.ts'
 import { describeError } from '../services/log-fields.ts'
+import { storeFault } from '../services/store-fault.ts'
 
 /** Answers every error in OpenAI's envelope. */
 async function failures(app: FastifyInstance): Promise<void> {
@@ -37,7 +38,7 @@ export function answerRouterError(error: FastifyError, request: FastifyRequest, 
 }
 
 function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const known = error instanceof SoakpError ? error : foreignError(error)
+  const known = error instanceof SoakpError ? error : (storeFault(error) ?? foreignError(error))
   // A hook of somebody else's Fastify may refuse before ours have run.
   request.logFields = { ...request.logFields, code: known.code }
   const isServerError = known.statusCode >= 500

@@ -55,7 +55,7 @@ test('a revocation that cannot be written is not said to be done, and those that
     revoked.push(token)
   }
   t.ok(failed !== undefined, 'the disk is full')
-  t.equal(failed?.status, 500)
+  t.match(failed, { status: 507, code: 'SOAKP_STORE_FULL' })
   t.equal(await statusOf(failed?.token ?? ''), 200, 'the token works, as was said')
   for (const token of revoked.slice(-5)) t.equal(await statusOf(token), 401, 'what was acknowledged holds')
   full.kill('SIGKILL')

@@ -1,10 +1,11 @@
 import { closeSync, openSync } from 'node:fs'
 import Database from 'better-sqlite3'
-import { Kysely, SqliteAdapter, SqliteDialect } from 'kysely'
+import { Kysely } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import { migrations } from '../../migrations/index.ts'
 import { hasErrorCode, SoakpError } from '../errors.ts'
 import type { Store, StoreOptions } from './index.ts'
+import { TransactionalDialect } from './sqlite-dialect.ts'
 import { keyRecords } from './sqlite-keys.ts'
 import { secretRecords } from './sqlite-secrets.ts'
 import type { Tables } from './sqlite-tables.ts'
@@ -14,7 +15,7 @@ import { tokenRecords } from './sqlite-tokens.ts'
 export async function openStore({ file, key }: StoreOptions): Promise<Store> {
   const connection = connect(file, key)
   try {
-    const db = new Kysely<Tables>({ dialect: new TransactionalDialect({ database: connection }) })
+    const db = new Kysely<Tables>({ dialect: new TransactionalDialect(connection) })
     await migrate(db, file)
     const ping = connection.prepare('select 1')
     return {
@@ -66,19 +67,6 @@ function unreadable(file: string, cause: unknown): string {
     return `${file} cannot be opened for writing. Give this user the file and its folder, or set SOAKP_DATA_DIR.`
   }
   return `${file} cannot be opened (${cause instanceof Error ? cause.message : String(cause)}).`
-}
-
-/** Kysely runs migrations without a transaction on SQLite, which would leave half of one behind when killed. */
-class TransactionalDialect extends SqliteDialect {
-  override createAdapter(): SqliteAdapter {
-    return new TransactionalAdapter()
-  }
-}
-
-class TransactionalAdapter extends SqliteAdapter {
-  override get supportsTransactionalDdl(): boolean {
-    return true
-  }
 }
 
 async function migrate(db: Kysely<Tables>, file: string): Promise<void> {
