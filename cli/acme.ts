@@ -1,7 +1,7 @@
 import { Option } from 'commander'
 import type { Command } from 'commander'
 import type { CertificateStatus } from '../services/certificates/index.ts'
-import { revocationReasons } from '../services/certificates/revocation.ts'
+import { revocationReasons } from '../services/certificates/revocation-reasons.ts'
 import type { Finding } from '../services/doctor/finding.ts'
 import { show, withJson } from './answers.ts'
 import type { List, OutputOptions } from './answers.ts'

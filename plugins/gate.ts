@@ -2,13 +2,14 @@ import type { IncomingMessage } from 'node:http'
 import fp from 'fastify-plugin'
 import type { FastifyInstance } from 'fastify'
 import { SoakpError } from '../services/errors.ts'
-import { assertFewFields, assertShort, assertUnambiguous } from '../services/gate.ts'
+import { assertHeadersShort, assertShort, assertUnambiguous } from '../services/gate.ts'
 import { isHttp2 } from '../services/http2.ts'
 import type { SoakpOptions } from '../services/options.ts'
 import { isWebSocketRequest } from '../services/socket-handshake.ts'
 
 /**
- * Refuses ambiguous messages first of all, all that follows one on its connection, and targets that are too long.
+ * Refuses ambiguous messages first of all, all that follows one on its connection, and targets and, over HTTP/2, headers
+ * that are too long.
  */
 async function gate(app: FastifyInstance, { configuration }: SoakpOptions): Promise<void> {
   const { headerBytes, urlBytes } = configuration.limits
@@ -28,7 +29,7 @@ async function gate(app: FastifyInstance, { configuration }: SoakpOptions): Prom
       reply.raw.shouldKeepAlive = false
     }
     assertShort(raw.url, urlBytes)
-    assertFewFields(raw, headerBytes)
+    assertHeadersShort(raw, headerBytes)
   })
 }
 

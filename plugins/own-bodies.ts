@@ -14,7 +14,9 @@ async function ownBodies(app: FastifyInstance, { configuration }: SoakpOptions):
     payload: RequestPayload,
   ): Promise<RequestPayload> {
     // Fastify does nothing more with a body that comes when its request has been answered.
-    const timer = setTimeout(() => void reply.send(tooSlow(clientIdleMs)), clientIdleMs).unref()
+    const timer = setTimeout(() => {
+      if (!reply.sent) void reply.send(tooSlow(clientIdleMs))
+    }, clientIdleMs).unref()
     payload.once('end', () => clearTimeout(timer))
     payload.once('close', () => {
       clearTimeout(timer)

@@ -10,7 +10,7 @@ const WATCH_MS = 1_000
 /**
  * Ends sessions of HTTP/2 that have nothing under way: those on which no request has come whole in time, and those that
  * are silent for as long as Fastify allows. Node waits for ever for the end of headers that were begun, even when it is
- * told to close. Ends streams, too, of which Node would wait for ever until the client takes an answer.
+ * told to close. Ends streams whose answer the client does not take, too: Node would wait for ever.
  */
 async function sessions(app: FastifyInstance, { configuration }: SoakpOptions): Promise<void> {
   const { headersMs, clientIdleMs } = configuration.limits

@@ -5,6 +5,8 @@ import { SoakpError } from '../services/errors.ts'
 import { createLeakGuard } from '../services/leak-guard.ts'
 import type { LeakGuard } from '../services/leak-guard.ts'
 import type { SoakpOptions } from '../services/options.ts'
+import { createSocketBuffers } from '../services/socket-buffers.ts'
+import type { OpenSocketShare } from '../services/socket-buffers.ts'
 import { GOING_AWAY, POLICY_VIOLATION } from '../services/socket-close.ts'
 import { assertHandshake } from '../services/socket-handshake.ts'
 import { CLOSE_MS } from '../services/socket-options.ts'
@@ -55,6 +57,7 @@ async function sockets(app: FastifyInstance, { configuration }: SoakpOptions): P
   const times = { heartbeatMs: configuration.socketHeartbeatMs, closeMs: CLOSE_MS }
   const running = new Set<(ending: Ending) => void>()
   const server = createSocketServer(mostBytes)
+  const buffers = createSocketBuffers(configuration.limits.socketBufferBytes)
   const route = (request: IncomingMessage, response: ServerResponse) => app.routing(request, response)
   const upgrades = listenToUpgrades(app.server, route, (path) => OWN_PATH.test(path))
 
@@ -89,7 +92,7 @@ async function sockets(app: FastifyInstance, { configuration }: SoakpOptions): P
           return
         }
         try {
-          relayed = join(request, reply, waiting.upgrade(), answer, guard, gone.signal)
+          relayed = join(request, reply, waiting.upgrade(), answer, guard, gone.signal, buffers.of(call.tokenId))
         } catch (error) {
           answer.webSocket.terminate()
           throw error
@@ -118,13 +121,14 @@ async function sockets(app: FastifyInstance, { configuration }: SoakpOptions): P
     upstream: UpstreamSocket,
     guard: LeakGuard,
     gone: AbortSignal,
+    openShare: OpenSocketShare,
   ): RunningSocketRelay {
     gone.throwIfAborted()
     if (upstream.headers.some((each) => guard.isIn(Buffer.from(each)))) throw keyLeaked()
     reply.hijack()
     reply.raw.detachSocket(upgrade.connection)
     const webSocket = server.accept(request.raw, upgrade, upstream)
-    return relaySocket({ webSocket, connection: upgrade.connection }, upstream, guard, times)
+    return relaySocket({ webSocket, connection: upgrade.connection }, upstream, guard, times, openShare)
   }
 
   app.addHook('preClose', async () => {

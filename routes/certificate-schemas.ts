@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import type { RevocationReason } from '../services/certificates/index.ts'
+import type { RevocationReason } from '../services/certificates/revocation-reasons.ts'
 import { Nullable, Time, strict } from './schemas.ts'
 
 const Text = Type.String()

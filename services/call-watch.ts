@@ -15,8 +15,8 @@ interface Watched {
 }
 
 /**
- * Creates a function that ends calls which take too long or whose client is silent or too slow, for all calls at once: a
- * timer for each would cost every call. It is called every second or so with what runs.
+ * Creates a function that ends calls which take too long or whose client is silent or too slow, for all calls at once:
+ * a timer for each would cost every call. It is called every second or so with what runs.
  */
 export function createCallWatch(times: CallTimes): (calls: readonly LiveCall[], nowMs: number) => void {
   const { callMs, clientIdleMs } = times
@@ -52,11 +52,11 @@ function tookTooLong(callMs: number): SoakpError {
 }
 
 function clientSilent({ of }: Owed, idleMs: number): SoakpError {
-  const message = `Nothing ${of === 'body' ? 'of the body came' : 'of the answer was taken'} for ${idleMs / 1_000} s. Go on without such pauses (SOAKP_CLIENT_IDLE_SECONDS).`
+  const message = `Nothing ${of === 'body' ? 'of the body came' : 'of the answer was taken'} for ${idleMs / 1_000} s. Go on without such pauses, or have SOAKP_CLIENT_IDLE_SECONDS raised.`
   return new SoakpError(408, 'SOAKP_REQUEST_TIMEOUT', message)
 }
 
 function clientSlow({ of }: Owed, leastBytes: number, idleMs: number): SoakpError {
-  const message = `Less than ${leastBytes} bytes ${of === 'body' ? 'of the body came' : 'of the answer were taken'} within ${idleMs / 1_000} s. Go on faster (SOAKP_CLIENT_BYTES_PER_SECOND).`
+  const message = `Less than ${leastBytes} bytes ${of === 'body' ? 'of the body came' : 'of the answer were taken'} within ${idleMs / 1_000} s. Go on faster, or have SOAKP_CLIENT_BYTES_PER_SECOND lowered.`
   return new SoakpError(408, 'SOAKP_REQUEST_TIMEOUT', message)
 }

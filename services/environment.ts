@@ -90,11 +90,12 @@ function readSecret(file: string, name: string): string {
 }
 
 function unreadable(file: string, name: string): string {
-  if (isPath(file)) return `${name} is to be read from ${file}, which fails.`
-  return `${name}_FILE names no file that can be read. It is for the path of a file, not for the secret itself.`
+  return isPath(file)
+    ? `${name} is to be read from ${file}, which fails. See that the file is there and may be read.`
+    : `${name}_FILE names no file that can be read. It is for the path of a file, not for the secret itself.`
 }
 
-/** What is no path for certain may be the secret, in the wrong variable, and is not repeated. */
+/** What does not begin as a path does may be the secret, in the wrong variable, and is not repeated. */
 function isPath(file: string): boolean {
   return /^(?:\.{0,2}\/|[A-Za-z]:\\)/.test(file)
 }

@@ -38,10 +38,11 @@ export function assertShort(url: string | undefined, mostBytes: number): void {
 }
 
 /**
- * Refuses fields of HTTP/2 of more than so many bytes in all, each with 32 more (RFC 9113 section 6.5.2). Node resets the
- * stream instead, and only of a client that has acknowledged the limit. Throws `SOAKP_HEADERS_TOO_LARGE` (431).
+ * Refuses headers of HTTP/2 of more than so many bytes in all, each counted with 32 more (RFC 9113 section 6.5.2). Node
+ * would reset the stream, and that only of a client that has acknowledged the limit; over HTTP/1.1 it refuses them itself.
+ * Throws `SOAKP_HEADERS_TOO_LARGE` (431).
  */
-export function assertFewFields(request: GateRequest, mostBytes: number): void {
+export function assertHeadersShort(request: GateRequest, mostBytes: number): void {
   if (!isHttp2(request)) return
   const { rawHeaders } = request
   let bytes = rawHeaders.length * 16

@@ -50,7 +50,7 @@ export function requestHeaders(raw: readonly string[], credentials: UpstreamCred
     const lower = name.toLowerCase()
     // Behind CGI and WSGI `openai_project` is the same header (CVE-2015-0219), so it has to pass the same checks.
     const dashed = lower.replaceAll('_', '-')
-    if (isKeptBack(dashed) || listed?.has(lower) || name.startsWith(':')) continue
+    if (isKeptBack(dashed) || lower === 'content_length' || listed?.has(lower) || name.startsWith(':')) continue
     if (dashed === 'openai-organization' && credentials.organization !== undefined) continue
     if (dashed === 'openai-project' && credentials.project !== undefined) continue
     headers.push(name, raw[index + 1] ?? '')

@@ -10,7 +10,10 @@ export interface HttpRequest {
   readonly body?: string | undefined
 }
 
-/** An answer, read to its end, whatever its status. Header names are in lower case, values that came several times are joined. */
+/**
+ * An answer, read to its end, whatever its status. Header names are in lower case, values that came several times are
+ * joined.
+ */
 export interface HttpAnswer {
   readonly status: number
   readonly headers: Readonly<Record<string, string | undefined>>

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Http2ServerRequest, Http2ServerResponse, constants } from 'node:http2'
+import type { Socket } from 'node:net'
 import { upstreamMalformed } from './upstream-errors.ts'
 
 /** Tells whether a request came as a stream of HTTP/2, and not with that version written on an HTTP/1 socket. */
@@ -23,17 +24,15 @@ export function writeHead(response: ServerResponse, status: number, reason: stri
   const grouped = new Map<string, string[]>()
   for (let index = 0; index < headers.length; index += 2) {
     const name = (headers[index] ?? '').toLowerCase()
-    grouped.set(name, [...(grouped.get(name) ?? []), headers[index + 1] ?? ''])
+    const value = headers[index + 1] ?? ''
+    const values = grouped.get(name)
+    if (values === undefined) grouped.set(name, [value])
+    else values.push(value)
   }
   try {
-    response.writeHead(
-      status,
-      Object.fromEntries(
-        [...grouped].map(([name, [first = '', ...more]]) => [name, more.length === 0 ? first : [first, ...more]]),
-      ),
-    )
+    response.writeHead(status, Object.fromEntries(grouped))
   } catch (error) {
-    // What Node refuses (HTTP2-Settings) stays in the response, and would make the error that is answered instead fail, too.
+    // What Node refuses (HTTP2-Settings) stays in the response, and would make the error that is answered instead fail.
     for (const name of response.getHeaderNames()) {
       // Node keeps a date that is removed.
       if (name === 'date') response.setHeader(name, new Date().toUTCString())
@@ -45,8 +44,13 @@ export function writeHead(response: ServerResponse, status: number, reason: stri
 
 /** Ends an answer so that the client sees that it is not whole. */
 export function cutAnswer(response: ServerResponse): void {
-  if (isHttp2Response(response)) response.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
-  else response.destroy()
+  if (isHttp2Response(response)) {
+    response.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+    return
+  }
+  // The answer to a pipelined request has no connection yet; Node would give it one later, and keep that open.
+  if (response.socket === null) response.once('socket', (socket: Socket) => socket.destroy())
+  response.destroy()
 }
 
 /** Returns how many bytes of an answer wait for the client to take them. */

@@ -20,6 +20,8 @@ export interface LimitsConfiguration {
   readonly networkFailedLoginsPerMinute: number
   readonly upstreamQueue: number
   readonly upstreamQueueMs: number
+  /** What all WebSockets together may keep of messages. */
+  readonly socketBufferBytes: number
 }
 
 /** The most that a whole number of ten digits can name. */
@@ -46,5 +48,6 @@ export function readLimits(reader: EnvironmentReader): LimitsConfiguration {
     networkFailedLoginsPerMinute: whole(reader, 'SOAKP_NETWORK_FAILED_LOGINS_PER_MINUTE', 1, 1e9),
     upstreamQueue: whole(reader, 'SOAKP_UPSTREAM_QUEUE', 0, 1_000_000),
     upstreamQueueMs: whole(reader, 'SOAKP_UPSTREAM_QUEUE_SECONDS', 1, 3_600) * 1_000,
+    socketBufferBytes: whole(reader, 'SOAKP_SOCKET_BUFFER_BYTES', 65_536, MOST_BYTES),
   }
 }

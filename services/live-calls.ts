@@ -10,7 +10,10 @@ export interface LiveCall {
   /** By `performance.now()`. */
   readonly startedMs: number
   readonly end: EndCall
-  /** Returns what the client has done so far of what is its turn; undefined while it has none. A call without has a watch of its own. */
+  /**
+   * Returns how far the client is with what is its turn; undefined while nothing is. A call without this function has a
+   * watch of its own.
+   */
   readonly owes: (() => Owed | undefined) | undefined
 }
 

@@ -19,7 +19,7 @@ export function checkPathPattern(pattern: string): string {
 
 /**
  * Tells whether a raw path (after `/v1`, without query) matches one of the patterns when decoded once. A path that
- * servers may read in more than one way (encoded slashes, dot segments, empty segments, `%25`, a fragment) matches none.
+ * servers may read in more than one way (encoded slashes, dot segments, empty segments, `%25`, `#`) matches none.
  */
 export function matchesPath(patterns: readonly string[], rawPath: string): boolean {
   const segments = canonicalSegments(rawPath)

@@ -4,8 +4,9 @@ import type { HttpAnswer } from './http-exchange.ts'
 const MONTH_MS = 31 * 86_400_000
 
 /**
- * Reads a Retry-After header (RFC 9110 section 10.2.3), seconds or a date, as milliseconds from now, at most `mostMs`. A date is held
- * against the answer's own `date`, so that a wrong clock here does not matter. Undefined where it says nothing sensible.
+ * Reads a Retry-After header (RFC 9110 section 10.2.3), seconds or a date, as milliseconds from now, at most `mostMs`. A
+ * date is held against the answer's own `date`, so that a wrong clock here does not matter. Undefined where it says
+ * nothing sensible.
  */
 export function readRetryAfter(
   { 'retry-after': value, date }: HttpAnswer['headers'],

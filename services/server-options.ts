@@ -2,13 +2,13 @@ import type { ServerOptions as HttpOptions } from 'node:http'
 import type { SecureServerOptions } from 'node:http2'
 import type { LimitsConfiguration } from './limits-configuration.ts'
 
-/** How long a connection with nothing under way is kept, in milliseconds. Longer than front proxies do, so that they end it. */
+/** How long a connection with nothing under way is kept: longer than front proxies do, so that they end it. */
 export const KEEP_ALIVE_MS = 72_000
 
-/** Beyond the limit of headers by more than this, Node resets a stream of HTTP/2; the gate refuses the rest in words. */
+/** Node resets streams of HTTP/2 whose headers are over the limit by more than this; the gate refuses others in words. */
 const HEADERS_IN_WORDS_BYTES = 65_536
 
-/** Node's options of a server without TLS. Each one that matters for security is stated, even where today's default is right. */
+/** Node's options of a server without TLS. What matters for security is stated even where today's default is right. */
 export function httpOptions({ headersMs, headerBytes }: LimitsConfiguration): HttpOptions {
   return {
     headersTimeout: headersMs,

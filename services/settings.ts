@@ -113,7 +113,11 @@ export const settings = {
     default: 'https://api.openai.com/v1',
     meaning: 'Base URL of keys that are saved without one.',
   },
-  SOAKP_UPSTREAM_CA_FILE: { default: '', meaning: 'PEM file of further roots to trust for upstreams.' },
+  SOAKP_UPSTREAM_CA_FILE: {
+    default: '',
+    meaning:
+      'PEM file of further roots to trust for upstreams. A certificate that may sign others, as `openssl req -x509` makes, is such a root and no server’s own.',
+  },
   SOAKP_ALLOW_PRIVATE_UPSTREAMS: {
     default: '',
     meaning: 'Origins on private addresses or plain HTTP that keys may name, comma separated: `http://10.0.0.5:8080`.',
@@ -161,7 +165,10 @@ export const settings = {
     default: '300',
     meaning: 'The same for one network (an IPv4 /24 or IPv6 /48).',
   },
-  SOAKP_HEADER_BYTES: { default: '16384', meaning: 'Longest head of a request: its line and headers.' },
+  SOAKP_HEADER_BYTES: {
+    default: '16384',
+    meaning: 'Longest head of a request: its line and headers, over HTTP/2 with 32 bytes more for each header.',
+  },
   SOAKP_URL_BYTES: { default: '12288', meaning: 'Longest path and query of a request.' },
   SOAKP_BODY_BYTES: {
     default: '2147483648',
@@ -179,7 +186,7 @@ export const settings = {
   SOAKP_CLIENT_BYTES_PER_SECOND: {
     default: '100',
     meaning:
-      'Least speed of a client within a body that it sends, and within an answer that waits for it, measured over `SOAKP_CLIENT_IDLE_SECONDS`; `0` for any. Time for which the upstream is waited is not counted.',
+      'Least speed of a client within a body that it sends, and within an answer that waits for it, measured over `SOAKP_CLIENT_IDLE_SECONDS`; `0` for any. Time spent waiting for the upstream is not counted.',
   },
   SOAKP_CALL_SECONDS: { default: '86400', meaning: 'Longest time of one call, streams and WebSockets too.' },
   SOAKP_UPSTREAM_CONNECT_SECONDS: { default: '10', meaning: 'Time to connect to an upstream, TLS included.' },
@@ -199,6 +206,11 @@ export const settings = {
     meaning: 'Time that a call may wait there before it is answered 503.',
   },
   SOAKP_SOCKET_MESSAGE_BYTES: { default: '16777216', meaning: 'Longest message of a WebSocket, fragments joined.' },
+  SOAKP_SOCKET_BUFFER_BYTES: {
+    default: '134217728',
+    meaning:
+      'Bytes of messages that are unfinished or not yet taken, on all WebSockets together, 128 MiB. Beyond it, the token that keeps the most loses its largest WebSocket, with 1013.',
+  },
   SOAKP_SOCKET_HEARTBEAT_SECONDS: {
     default: '30',
     meaning: 'Silence on a WebSocket before a ping; twice as long ends it.',

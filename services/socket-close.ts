@@ -6,6 +6,8 @@ export const NO_CLOSE_FRAME = 1006
 export const POLICY_VIOLATION = 1008
 export const MESSAGE_TOO_BIG = 1009
 export const UNEXPECTED_CONDITION = 1011
+/** Of IANA's registry of close codes. */
+export const TRY_AGAIN_LATER = 1013
 
 /** A close frame without a code. */
 const NO_CODE = 1005

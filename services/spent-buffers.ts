@@ -1,7 +1,7 @@
 import v8 from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
-/** To look takes about 0.2 ms, to pass so much on twenty. */
+/** To collect takes about 0.2 ms; to pass so much on takes about 20. */
 const EVERY_BYTES = 8_388_608
 
 let uncollected = 0
@@ -20,7 +20,7 @@ export function countPassed(bytes: number): void {
   collect({ type: 'minor', execution: 'sync' })
 }
 
-/** Node gives its collector only to a context that is made while this flag is set; nothing else of the process gets it. */
+/** Node gives its collector only to a context that is made while this flag is set; the rest of the process gets none. */
 function findCollector(): NodeJS.GCFunction {
   v8.setFlagsFromString('--expose-gc')
   try {

@@ -3,7 +3,7 @@ import type { ServerHttp2Stream } from 'node:http2'
 /** What of a stream is looked at. */
 export type WatchedStream = Pick<ServerHttp2Stream, 'closed' | 'destroyed' | 'writableEnded' | 'writableLength'>
 
-/** Open streams of HTTP/2. */
+/** Finds streams of HTTP/2 that would never close. */
 export interface StreamWatch<Stream extends WatchedStream> {
   /** Adds a stream; the function returned takes it away. */
   readonly add: (stream: Stream) => () => void
@@ -31,10 +31,8 @@ export function createStreamWatch<Stream extends WatchedStream>(idleMs: number):
     return stream.writableEnded && before !== undefined && nowMs - before.sinceMs >= idleMs
   }
 
-  function note(stream: Stream, before: Untaken | undefined, nowMs: number): Untaken | undefined {
-    if (!stream.closed && !stream.writableEnded) return undefined
-    const bytes = stream.writableLength
-    return before?.bytes === bytes ? before : { bytes, sinceMs: nowMs }
+  function note(stream: Stream, nowMs: number): Untaken | undefined {
+    return stream.closed || stream.writableEnded ? { bytes: stream.writableLength, sinceMs: nowMs } : undefined
   }
 
   return {
@@ -48,7 +46,7 @@ export function createStreamWatch<Stream extends WatchedStream>(idleMs: number):
       for (const [stream, known] of streams) {
         const before = known?.bytes === stream.writableLength ? known : undefined
         if (isStuck(stream, before, nowMs)) found.push(stream)
-        else streams.set(stream, note(stream, before, nowMs))
+        else streams.set(stream, before ?? note(stream, nowMs))
       }
       return found
     },

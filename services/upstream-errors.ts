@@ -15,6 +15,7 @@ const TIMEOUTS = ['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR
 /** Says in our words why an upstream call failed before it was answered. Clients see the sentence, logs see the cause. */
 export function upstreamError(cause: unknown): SoakpError {
   if (cause instanceof SoakpError) return cause
+  dropBytes(cause)
   const code = codeOf(cause)
   if (TIMEOUTS.includes(code)) return upstreamTimeout(cause)
   if (code === 'UND_ERR_INVALID_ARG') {
@@ -36,6 +37,7 @@ export function upstreamTimeout(cause?: unknown): SoakpError {
 
 /** The upstream's answer cannot be understood. */
 export function upstreamMalformed(cause?: unknown): SoakpError {
+  dropBytes(cause)
   return new SoakpError(502, 'SOAKP_UPSTREAM_MALFORMED', 'The upstream answered with malformed HTTP.', { cause })
 }
 
@@ -47,13 +49,23 @@ export function keyRefused(): SoakpError {
 
 /** The key was in the upstream's answer. */
 export function keyLeaked(): SoakpError {
-  const message = 'The upstream sent the key back; its answer was withheld.'
+  const message = 'The upstream sent the key back, or what cannot be searched for it; its answer was withheld.'
   return new SoakpError(502, 'SOAKP_UPSTREAM_LEAK', message, { headers: FINAL })
 }
 
 /** The token or its key ended before the upstream answered. */
 export function tokenEnded(): SoakpError {
   return new SoakpError(401, 'SOAKP_TOKEN_REFUSED', 'The token was revoked while the call was running.')
+}
+
+/**
+ * Takes from a parser's error what the parser read: the key may be in it, and in somebody else's Fastify the hooks of
+ * that one get errors with their causes.
+ */
+function dropBytes(error: unknown): void {
+  if (!(error instanceof Error)) return
+  // undici's name and Node's.
+  for (const name of ['data', 'rawPacket']) Reflect.deleteProperty(error, name)
 }
 
 function isMalformed(code: string, cause: unknown): boolean {

@@ -1,9 +1,10 @@
 import { connect, constants } from 'node:http2'
 import type { IncomingHttpHeaders } from 'node:http2'
-import { gzipSync } from 'node:zlib'
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { test } from 'tap'
 import type { Test } from 'tap'
-import { RAW_KEY } from './support/passing.ts'
+import { damaged } from './support/damaged.ts'
+import { RAW_KEY, startPassing } from './support/passing.ts'
 import { PLAIN } from './support/refusals.ts'
 import { startSoakp } from './support/soakp.ts'
 import type { TestSoakp } from './support/soakp.ts'
@@ -120,3 +121,31 @@ for (const [version, environment, asking] of [
     }
   })
 }
+
+/** So long that no coding writes it as it is. */
+const SECRET_TEXT = Buffer.from(`{"message":"Incorrect key ${RAW_KEY}. ${RAW_KEY} is wrong."}`.repeat(20))
+const KEY_FREE = Buffer.from('{"message":"nothing to see"}'.repeat(20))
+
+/** Encoded errors that strict decoders give up on, and clients read. */
+const odd: Readonly<Record<string, readonly [encoding: string, body: Buffer]>> = {
+  'deflate without its frame': ['deflate', deflateRawSync(SECRET_TEXT)],
+  'deflate with a wrong checksum': ['deflate', damaged(deflateSync(SECRET_TEXT), deflateSync(SECRET_TEXT).length - 1)],
+  'gzip with a wrong checksum': ['gzip', damaged(gzipSync(SECRET_TEXT), gzipSync(SECRET_TEXT).length - 6)],
+  'gzip with something behind it': ['gzip', Buffer.concat([gzipSync(SECRET_TEXT), Buffer.from('garbage!')])],
+  'a second member of gzip': ['gzip', Buffer.concat([gzipSync(KEY_FREE), gzipSync(SECRET_TEXT)])],
+  'a second frame of zstd': ['zstd', Buffer.concat([zstdCompressSync(KEY_FREE), zstdCompressSync(SECRET_TEXT)])],
+  'the key as it is behind brotli': ['br', Buffer.concat([brotliCompressSync(KEY_FREE), Buffer.from(RAW_KEY)])],
+  'two codings, the inner one damaged': [
+    'gzip, br',
+    brotliCompressSync(damaged(gzipSync(SECRET_TEXT), gzipSync(SECRET_TEXT).length - 6)),
+  ],
+}
+
+test('an encoded error answer that holds the key is withheld where a strict decoder would give up', async (t) => {
+  const { ask } = await startPassing(t)
+  for (const [what, [encoding, body]] of Object.entries(odd)) {
+    const lines = ['HTTP/1.1 400 Bad', `Content-Encoding: ${encoding}`, `Content-Length: ${body.length}`]
+    const answer = await ask(({ wire }) => wire.write(answerText(lines, body.toString('latin1'))))
+    t.match(answer, /^HTTP\/1\.1 502 [^]*SOAKP_UPSTREAM_LEAK/, what)
+  }
+})

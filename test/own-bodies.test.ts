@@ -75,3 +75,13 @@ test('a body that comes in pieces and in time is taken', async (t) => {
   wire.write(BODY.slice(10))
   t.match(await wire.until(/\}\}?$/), /^HTTP\/1\.1 201 /)
 })
+
+test('a request that was refused within its body left a warning in the log that it was answered twice', async (t) => {
+  const logs: string[] = []
+  const soakp = await startSoakp(t, { ...PLAIN, SOAKP_LOG_LEVEL: 'warn' }, { logs, limits: { clientIdleMs: 300 } })
+  const wire = await openWire(t, soakp)
+  const head = ['POST /soakp/keys HTTP/1.1', `Authorization: Bearer ${ADMIN}`, 'Content-Type: text/css']
+  wire.write(requestText([...head, 'Content-Length: 99'], 'body'))
+  t.match(await wire.over(), /^HTTP\/1\.1 415 .*\}\}$/s)
+  t.same(logs, [])
+})

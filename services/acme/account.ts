@@ -1,7 +1,7 @@
+import { isObject, readJson } from '../json.ts'
 import type { Call } from './call.ts'
 import { AcmeError } from './error.ts'
 import type { AccountRequest } from './index.ts'
-import { isObject, readJson } from '../json.ts'
 import type { AcmeAnswer } from './transport.ts'
 import { signKeyChange } from './wire.ts'
 

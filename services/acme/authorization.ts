@@ -1,9 +1,9 @@
 import type { Clock } from '../clock.ts'
-import type { AcmeAuthorization, AcmeChallenge } from './index.ts'
 import { isObject, readJson, readText } from '../json.ts'
+import { readRetryAfter } from '../retry-after.ts'
+import type { AcmeAuthorization, AcmeChallenge } from './index.ts'
 import { createParseError } from './order.ts'
 import { toProblem } from './problem.ts'
-import { readRetryAfter } from '../retry-after.ts'
 import type { AcmeAnswer } from './transport.ts'
 import { challengeValue } from './wire.ts'
 

@@ -1,7 +1,7 @@
+import { readText } from '../json.ts'
 import type { AcmeClientOptions } from './client.ts'
 import type { DirectoryReader, KnownDirectory } from './directory-reader.ts'
 import { AcmeError } from './error.ts'
-import { readText } from '../json.ts'
 import type { Nonces } from './nonces.ts'
 import { readProblem } from './problem.ts'
 import { createRefusal } from './refusal.ts'

@@ -1,9 +1,9 @@
+import { isObject, readJson, readText, readTexts } from '../json.ts'
+import { readHttpDate } from '../retry-after.ts'
 import type { AcmeClientOptions } from './client.ts'
 import { AcmeError } from './error.ts'
 import type { AcmeDirectory } from './index.ts'
-import { isObject, readJson, readText, readTexts } from '../json.ts'
 import { createRefusal } from './refusal.ts'
-import { readHttpDate } from '../retry-after.ts'
 import type { AcmeAnswer, Transport } from './transport.ts'
 
 /** A directory as it was answered, with the addresses that calls go to. */

@@ -1,9 +1,9 @@
 import type { Clock } from '../clock.ts'
+import { isObject, readJson, readText, readTexts, readTime } from '../json.ts'
+import { readRetryAfter } from '../retry-after.ts'
 import { AcmeError } from './error.ts'
 import type { AcmeOrder } from './index.ts'
-import { isObject, readJson, readText, readTexts, readTime } from '../json.ts'
 import { cleanText, toProblem } from './problem.ts'
-import { readRetryAfter } from '../retry-after.ts'
 import type { AcmeAnswer } from './transport.ts'
 
 /** Of a profile's name, which is shown and noted. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts'
-import type { AcmeProblem } from './index.ts'
 import { isObject, readJson, readText } from '../json.ts'
 import { readRetryAfter } from '../retry-after.ts'
+import type { AcmeProblem } from './index.ts'
 import type { AcmeAnswer } from './transport.ts'
 
 const MOST_SUBPROBLEMS = 100

@@ -1,8 +1,8 @@
 import type { Clock } from '../clock.ts'
+import { readRetryAfter } from '../retry-after.ts'
 import { AcmeError } from './error.ts'
 import type { AcmeProblem } from './index.ts'
 import { readProblem } from './problem.ts'
-import { readRetryAfter } from '../retry-after.ts'
 import type { AcmeAnswer } from './transport.ts'
 
 /** Makes the error of an answer that is not a success. `asked` completes "refused": `to make the order`. */

@@ -1,8 +1,8 @@
 import type { Clock } from '../clock.ts'
-import type { RenewalWindow } from './index.ts'
 import { isObject, readJson, readText, readTime } from '../json.ts'
-import { createParseError } from './order.ts'
 import { readRetryAfter } from '../retry-after.ts'
+import type { RenewalWindow } from './index.ts'
+import { createParseError } from './order.ts'
 import type { AcmeAnswer } from './transport.ts'
 
 const MINUTE_MS = 60_000

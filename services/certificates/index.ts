@@ -1,4 +1,5 @@
 import type { CertificatePair } from '../certificate-pair.ts'
+import type { RevocationReason } from './revocation-reasons.ts'
 
 /** A certificate as it may be shown. Times are Unix seconds. */
 export interface ShownCertificate {
@@ -71,14 +72,6 @@ export interface CertificateStatus {
   /** Newest first, the last 200. */
   readonly timeline: readonly CertificateEvent[]
 }
-
-/** Why a certificate is revoked: the reasons of RFC 5280 section 5.3.1 that a subscriber may give. */
-export type RevocationReason =
-  | 'unspecified'
-  | 'key_compromise'
-  | 'affiliation_changed'
-  | 'superseded'
-  | 'cessation_of_operation'
 
 /** Figures for metrics. Durations are milliseconds. */
 export interface CertificateFigures {

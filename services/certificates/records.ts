@@ -1,8 +1,9 @@
 import type { OwnSecrets } from '../own-secrets.ts'
 import { createQueue } from '../queue.ts'
-import type { CertificateEvent, RevocationReason } from './index.ts'
+import type { CertificateEvent } from './index.ts'
 import { noLimits } from './limits.ts'
 import type { Limits } from './limits.ts'
+import type { RevocationReason } from './revocation-reasons.ts'
 
 /** A certificate as it is stored. Times are Unix milliseconds. */
 export interface CertificateRecord {

@@ -3,18 +3,10 @@ import { SoakpError } from '../errors.ts'
 import { orAborted } from '../or-aborted.ts'
 import type { Accounts } from './accounts.ts'
 import { isRateLimited } from './failures.ts'
-import type { RevocationReason } from './index.ts'
 import type { CertificateRecord } from './records.ts'
 import type { RenewalTools } from './renewal.ts'
-
-/** The numbers of the reasons. */
-export const revocationReasons: Readonly<Record<RevocationReason, number>> = {
-  unspecified: 0,
-  key_compromise: 1,
-  affiliation_changed: 3,
-  superseded: 4,
-  cessation_of_operation: 5,
-}
+import { revocationReasons } from './revocation-reasons.ts'
+import type { RevocationReason } from './revocation-reasons.ts'
 
 /** Refuses a reason that an authority would refuse. Throws `SOAKP_REVOCATION_REASON`. */
 export function assertReason(reason: string): void {

@@ -30,7 +30,7 @@ export interface HttpTransport {
 
 const MOST_BYTES = 4 * 1024 * 1024
 
-/** Creates it; `timeoutMs` is from connecting to the last byte. */
+/** Creates the transport; `timeoutMs` is from connecting to the last byte. */
 export function createHttpTransport(timeoutMs: number): HttpTransport {
   const exchange = createHttpExchange({ connections: 4, mostBytes: MOST_BYTES })
 

@@ -1,6 +1,6 @@
 import { DnsProviderError } from '../dns-errors.ts'
-import type { HttpFault } from './http-api.ts'
 import type { HttpAnswer } from '../http-exchange.ts'
+import type { HttpFault } from './http-api.ts'
 import { elementsAt, escapeXml, readXml, textAt } from './xml.ts'
 import type { XmlElement } from './xml.ts'
 

@@ -1,4 +1,5 @@
 import { test } from 'tap'
+import { OK, RAW_KEY, startPassing } from '../support/passing.ts'
 import { PLAIN, bearer, isRefused } from '../support/refusals.ts'
 import { startSoakp } from '../support/soakp.ts'
 import { exchange } from '../support/wire.ts'
@@ -215,4 +216,22 @@ test('a scope holds to its methods and paths, and to no other reading of a path'
     t.match(await statusOf(`GET /v1${path}`), /^40[034]/, path)
   }
   t.equal(soakp.upstream.requests.length, 0, 'the upstream heard nothing of them')
+})
+
+test('a token for /files/*/content reads no list of files behind a #, at which nginx ends the path', async (t) => {
+  const { soakp, upstream } = await startPassing(t)
+  upstream.answer(({ wire }) => wire.write(OK))
+  const { id } = await soakp.saveKey({ key: RAW_KEY })
+  const { token } = await soakp.mint(id, { scope: { paths: ['/files/*/content', '/threads/**'] } })
+  const call = (path: string) => exchange(t, soakp, [`GET /v1${path} HTTP/1.1`, `Authorization: Bearer ${token}`])
+  for (const path of ['/files/#/content', '/files/a#/content', '/threads/a#/runs', '/threads#', '/#/threads']) {
+    t.match(await call(path), /^HTTP\/1\.1 403 [^]*SOAKP_SCOPE_REFUSED/, path)
+  }
+  t.equal(upstream.requests.length, 0, 'the upstream hears of none')
+  t.match(await call('/files/a/content?part=#2'), /^HTTP\/1\.1 200 /)
+  t.match(await call('/threads/a%23b'), /^HTTP\/1\.1 200 /)
+  t.same(
+    upstream.requests.map(({ line }) => line),
+    ['GET /v1/files/a/content?part=#2 HTTP/1.1', 'GET /v1/threads/a%23b HTTP/1.1'],
+  )
 })

@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import type { RevocationReason } from '../../services/certificates/index.ts'
+import type { RevocationReason } from '../../services/certificates/revocation-reasons.ts'
 import { MAIN, OTHER, beginWith, createWorld } from '../support/certificate-world.ts'
 import { problemOf } from '../support/memory-authority.ts'
 

@@ -212,6 +212,7 @@ test('each limit is set by a variable of its own, times in seconds', (t) => {
     networkFailedLoginsPerMinute: ['SOAKP_NETWORK_FAILED_LOGINS_PER_MINUTE', 7, 7],
     upstreamQueue: ['SOAKP_UPSTREAM_QUEUE', 0, 0],
     upstreamQueueMs: ['SOAKP_UPSTREAM_QUEUE_SECONDS', 7, 7_000],
+    socketBufferBytes: ['SOAKP_SOCKET_BUFFER_BYTES', 65_537, 65_537],
   }
   const { limits: defaults } = read({})
   for (const [limit, [name, value, expected]] of Object.entries(variables)) {

@@ -74,10 +74,21 @@ test('a secret is taken from its file, then the credentials folder, then the var
 test('an empty or missing secret file is refused, and not taken for no secret at all', async (t) => {
   const file = join(await temporaryFolder(t), 'file')
   t.throws(() => read({ SOAKP_SECRET_FILE: file }), {
-    message: `SOAKP_SECRET is to be read from ${file}, which fails.`,
+    message: `SOAKP_SECRET is to be read from ${file}, which fails. See that the file is there and may be read.`,
   })
   await writeFile(file, '\n')
   t.throws(() => read({ SOAKP_SECRET_FILE: file }), { message: /^SOAKP_SECRET .* is empty\.$/ })
+})
+
+test('a secret that was set where the path of its file belongs is not repeated', (t) => {
+  const secret = 'Zk3vQ9canary+8sT/wL2xB7nR4='
+  for (const name of ['SOAKP_SECRET', 'SOAKP_ADMIN_TOKEN']) {
+    t.throws(() => read({ [`${name}_FILE`]: secret }), {
+      message: new RegExp(`^${name}_FILE names no file that can be read`),
+      cause: undefined,
+    })
+  }
+  t.end()
 })
 
 for (const [name, value] of [

@@ -8,6 +8,7 @@ import { readableBody } from '../../services/content-encoding.ts'
 import { createDispatcher } from '../../services/dispatcher.ts'
 import { SoakpError } from '../../services/errors.ts'
 import { upstreamError } from '../../services/upstream-errors.ts'
+import { damaged } from '../support/damaged.ts'
 
 const errorOf = (code: string) => Object.assign(new Error(`connect ${code} 10.0.0.5:443 sk-canary`), { code })
 
@@ -67,6 +68,16 @@ test('an encoded error body is decoded to be searched, whole or cut short, and a
   t.equal(await readableBody(gzipSync(bomb), 'gzip'), undefined)
   t.equal(await readableBody(brotliCompressSync(bomb), 'br'), undefined)
   t.equal(await readableBody(zstdCompressSync(bomb), 'zstd'), undefined)
+})
+
+test('what is decoded to be searched is bounded, also in frames, and what is damaged is searched as it came, too', async (t) => {
+  const frames = (count: number) => Buffer.concat(Array.from({ length: count }, () => zstdCompressSync('a')))
+  t.equal(String(await readableBody(frames(64), 'zstd')), 'a'.repeat(64))
+  t.equal(await readableBody(frames(65), 'zstd'), undefined)
+  const half = zstdCompressSync(Buffer.alloc(600_000))
+  t.equal(await readableBody(Buffer.concat([half, half]), 'zstd'), undefined)
+  const broken = damaged(gzipSync('{"message":"nothing to see"}'.repeat(20)), 30)
+  t.ok((await readableBody(broken, 'gzip'))?.includes(broken))
 })
 
 test('an upstream is connected to only at addresses that it may have, looked at when it is connected to', async (t) => {

@@ -10,6 +10,8 @@ import { WebSocket, WebSocketServer } from 'ws'
 import type { ClientOptions } from 'ws'
 import type { ConnectOptions } from '../../services/dispatcher.ts'
 import { createLeakGuard } from '../../services/leak-guard.ts'
+import { createSocketBuffers } from '../../services/socket-buffers.ts'
+import type { SocketBuffers } from '../../services/socket-buffers.ts'
 import { createSocketServer } from '../../services/socket-server.ts'
 import { relaySocket } from '../../services/socket-relay.ts'
 import type { RunningSocketRelay, SocketTimes } from '../../services/socket-relay.ts'
@@ -148,6 +150,7 @@ export interface Relayed {
 export interface RelayOptions extends Partial<SocketTimes> {
   readonly key?: string
   readonly mostBytes?: number
+  readonly buffers?: SocketBuffers
   readonly origin: string
 }
 
@@ -163,6 +166,7 @@ const CONNECT: ConnectOptions = {
 /** Starts a front that relays every WebSocket to an origin with the services alone; `relayed` waits for the next one. */
 export async function startFront(t: Test, options: RelayOptions) {
   const { key = 'sk-proj-not-in-any-message', mostBytes = 16_777_216, origin } = options
+  const { buffers = createSocketBuffers(134_217_728) } = options
   const times = { heartbeatMs: 60_000, closeMs: 2_000, ...options }
   const server = createServer()
   const sockets = createSocketServer(mostBytes)
@@ -176,7 +180,9 @@ export async function startFront(t: Test, options: RelayOptions) {
       new AbortController().signal,
     )) as UpstreamSocket
     const toClient = sockets.accept(request, { connection, head }, upstream)
-    const running = relaySocket({ webSocket: toClient, connection }, upstream, createLeakGuard(key), times)
+    const client = { webSocket: toClient, connection }
+    // The path is the owner.
+    const running = relaySocket(client, upstream, createLeakGuard(key), times, buffers.of(path))
     upcoming.shift()?.({ running, toClient, toUpstream: upstream.webSocket })
   }
 
