@@ -4,11 +4,15 @@ import type { FastifyInstance } from 'fastify'
 import { createConnectionCount } from '../services/connection-count.ts'
 import { createNetworks } from '../services/networks.ts'
 import type { SoakpOptions } from '../services/options.ts'
+import { limitPipelining } from '../services/pipelining.ts'
 
 /** Connections that are closed are logged this often, with their number: a flood must not become one of log lines. */
 const LOG_MS = 10_000
 
-/** Limits open connections, in all and by address. What is over is closed before a byte of it is read. */
+/**
+ * Limits open connections, in all and by address, and the requests that wait on one. A connection that is over is closed
+ * before a byte of it is read.
+ */
 async function connections(app: FastifyInstance, { configuration }: SoakpOptions): Promise<void> {
   const { limits, trustedProxies } = configuration
   const count = createConnectionCount(limits.addressConnections, createNetworks(trustedProxies))
@@ -25,6 +29,7 @@ async function connections(app: FastifyInstance, { configuration }: SoakpOptions
     logged = now
   }
 
+  limitPipelining(server)
   // Node closes what is over this before it makes anything of it.
   server.maxConnections = limits.connections
   server.on('drop', note)

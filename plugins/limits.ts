@@ -64,7 +64,9 @@ async function limits(app: FastifyInstance, { configuration }: SoakpOptions): Pr
     if (app.isLocalAdmin(request)) return
     assertConnected(request)
     const count = await byAddress(request)
-    if (!count.isAllowed && count.isExceeded) throw tooMany('Too many requests from this address.', count.ttlInSeconds)
+    if (count.isAllowed || !count.isExceeded) return
+    // More may wait in the same connection, and each would be read, refused and logged.
+    throw tooMany('Too many requests from this address.', count.ttlInSeconds, { connection: 'close' })
   })
 
   const service: Limits = {

@@ -8,6 +8,7 @@ import { logEnd } from './request-log.ts'
 import { SoakpError } from '../services/errors.ts'
 import { assertLength } from '../services/body-meter.ts'
 import { requestHeaders } from '../services/headers.ts'
+import { isHttp2 } from '../services/http2.ts'
 import { describeError } from '../services/log-fields.ts'
 import { assertAllowed } from '../services/policy.ts'
 import { relay } from '../services/relay.ts'
@@ -102,6 +103,7 @@ async function passCall(
   const { liveCalls } = app.unsealed
   const { grant } = request.authenticatedToken()
   const authorization = `Bearer ${key.reveal()}`
+  endWithClient(request)
   const call = relay(app.unsealed, {
     ...upstream,
     request: request.raw,
@@ -122,6 +124,11 @@ async function passCall(
   } finally {
     leave()
   }
+}
+
+/** Of a reset of HTTP/2 with NO_ERROR nothing but this tells. In somebody else's Fastify nobody else listens. */
+function endWithClient({ raw }: FastifyRequest): void {
+  if (isHttp2(raw)) raw.stream.once('aborted', () => process.nextTick(() => raw.stream.destroy()))
 }
 
 /** A browser names organization and project by subprotocols; those that were saved with the key win here, too. */

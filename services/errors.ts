@@ -6,6 +6,12 @@ export interface ErrorDetails {
 }
 
 /**
+ * Keys, tokens and admin credentials by how they begin, and the user and password of a URL. Messages repeat what was
+ * given, and it may have been given in the wrong place.
+ */
+const SECRET = /(?<![\w-])(?:sk-|soakp_admin_|eyJ)[\w.-]{8,}|(?<=:\/\/)[^\s/"]+(?=@)/g
+
+/**
  * An error whose message is written for the caller: it says what to do and holds no secret.
  * `code` is stable, `statusCode` is the HTTP status it is answered with.
  */
@@ -17,7 +23,7 @@ export class SoakpError extends Error {
   readonly headers: Readonly<Record<string, string>>
 
   constructor(statusCode: number, code: string, message: string, details: ErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    super(message.replace(SECRET, '[secret]'), details.cause === undefined ? undefined : { cause: details.cause })
     this.code = code
     this.statusCode = statusCode
     this.param = details.param

@@ -175,3 +175,17 @@ test('a message that one side of a WebSocket cuts short never arrives as complet
     }
   }
 })
+
+test('a pipelined answer that its upstream cut short while it waited for the one before it kept its client for ever', async (t) => {
+  const { upstream, soakp, token } = await start(t, 'off')
+  const requests: Wire[] = []
+  upstream.answer(({ wire }) => requests.push(wire))
+  const wire = await openWire(t, soakp)
+  wire.write(requestText(['GET /v1/x HTTP/1.1', `Authorization: Bearer ${token}`]).repeat(2))
+  await eventually('both calls', () => requests.length === 2)
+  requests[1]?.write(answerText(['HTTP/1.1 200 OK', 'Content-Length: 9'], 'part'))
+  requests[1]?.socket.end()
+  await eventually('the end of the second', () => soakp.app.unsealed.liveCalls.size === 1)
+  requests[0]?.write(answerText(['HTTP/1.1 200 OK', 'Content-Length: 3'], 'one'))
+  t.match(await wire.over(), /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\none$/s)
+})

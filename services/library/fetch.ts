@@ -40,6 +40,8 @@ export function createFetch(connect: () => Promise<Duplex>): Fetch {
     if (signal.aborted) abort()
     return new Promise((resolve, reject) => {
       call.on('error', reject)
+      // An answer that turns the connection into a WebSocket is none; of its end nothing else tells.
+      call.once('close', () => reject(new Error('The call was not answered.')))
       // At once: an answer that is broken off before anybody looks at it cannot become a response any more.
       call.once('response', (answer) => {
         running = answer
@@ -99,8 +101,23 @@ function asResponse(answer: IncomingMessage, method: string): Response {
   }
   const isEmpty = method === 'HEAD' || WITHOUT_BODY.has(status)
   if (isEmpty) answer.resume()
-  const body = isEmpty ? null : (Readable.toWeb(answer) as globalThis.ReadableStream)
-  return new Response(body, { status, statusText, headers })
+  return new Response(isEmpty ? null : asBody(answer), { status, statusText, headers })
+}
+
+/** As Node's `Readable.toWeb`, which ends the process when a body is cancelled whose next chunk has come already. */
+function asBody(answer: IncomingMessage): globalThis.ReadableStream<Uint8Array> {
+  const chunks: AsyncIterator<Uint8Array> = answer.iterator()
+  return new globalThis.ReadableStream(
+    {
+      async pull(controller) {
+        const { done, value } = await chunks.next()
+        if (done === true) controller.close()
+        else controller.enqueue(value)
+      },
+      cancel: (reason) => void answer.destroy(asError(reason)),
+    },
+    { highWaterMark: 0 },
+  )
 }
 
 function asError(reason: unknown): Error {
