@@ -14,6 +14,8 @@ export function socketOptions(mostBytes: number) {
     // 94 KiB of it can become 95 MiB.
     perMessageDeflate: false,
     skipUTF8Validation: false,
+    // A read can hold ten thousand messages; others have their turn between two of them.
+    allowSynchronousEvents: false,
     // Pings are passed on; the other side answers them.
     autoPong: false,
     closeTimeout: CLOSE_MS,

@@ -197,3 +197,20 @@ test('a close waits for the message before it', async (t) => {
   t.equal((await arrived).length, 16 * MIB)
   t.strictSame(await ended, { code: 4_000, reason: 'that was all' })
 })
+
+test('between two messages of one read others have their turn', async (t) => {
+  const front = await startFront(t, { origin: (await startFarServer(t)).origin })
+  const relayed = front.relayed()
+  const wire = await openRaw(t, front.port)
+  const { toClient } = await relayed
+  const count = 10_000
+  let messages = 0
+  let messagesBeforeOthers: number | undefined
+  toClient.on('message', () => {
+    messages += 1
+    if (messages === 1) setImmediate(() => (messagesBeforeOthers = messages))
+  })
+  wire.socket.write(Buffer.from(frame('', { isMasked: true }).repeat(count), 'latin1'))
+  await eventually('all messages', () => messages === count)
+  t.ok((messagesBeforeOthers ?? count) < 10, `${messagesBeforeOthers} of ${count} came first`)
+})
