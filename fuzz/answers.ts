@@ -1,9 +1,10 @@
-import { mutate } from './mutate.ts'
+import { mutate, pieces } from './mutate.ts'
 import type { Random } from './random.ts'
+import type { Step } from './steps.ts'
 
 /** What an upstream does with a request: writes pieces, and then leaves the connection open, ends or breaks it. */
 export interface HostileAnswer {
-  readonly bytes: Buffer
+  readonly steps: readonly Step[]
   readonly end: 'open' | 'closed' | 'broken'
 }
 
@@ -43,9 +44,48 @@ const ANSWERS: readonly string[] = [
 
 /** Makes the answer of one case. */
 export function hostileAnswer(random: Random, key: string): HostileAnswer {
-  const chosen = Buffer.from(random.pick(ANSWERS), 'latin1')
+  const text = random.pick(ANSWERS)
+  const lines = random.percent(25) ? extraHeaders(random).map((line) => `\r\n${line}`) : []
+  const chosen = Buffer.from(text.replace(/(?=\r\n)/, lines.join('')), 'latin1')
   const changed = random.percent(85) ? mutate(random, chosen) : chosen
   // The length may now be wrong; that is wanted.
   const bytes = Buffer.from(changed.toString('latin1').replaceAll('KEY', key), 'latin1')
-  return { bytes, end: random.percent(8) ? 'open' : random.percent(80) ? 'closed' : 'broken' }
+  return { steps: pieces(random, bytes), end: random.percent(8) ? 'open' : random.percent(80) ? 'closed' : 'broken' }
+}
+
+/** Headers of one connection or of HTTP/2 alone, and such as there must be only one of. */
+const EXTRA: readonly string[] = [
+  'HTTP2-Settings: AAMAAABkAAQAAP__',
+  'Connection: keep-alive, HTTP2-Settings',
+  'Connection: upgrade',
+  'Upgrade: h2c',
+  // A time that is changed to a longer one would keep a connection that is not wrong.
+  'Keep-Alive: max=9',
+  'Proxy-Connection: close',
+  'Proxy-Authenticate: Basic',
+  'TE: trailers',
+  'Trailer: X-T',
+  'X-Header: 1',
+  'Age: 1',
+  'Access-Control-Allow-Origin: *',
+  'Content-Encoding: identity',
+  'Content-Range: bytes 0-1/2',
+  'Content-Type: text/plain',
+  'Date: Thu, 01 Jan 1970 00:00:00 GMT',
+  'ETag: "a"',
+  'Expires: 0',
+  'Host: a',
+  'Location: /',
+  'Retry-After: 1',
+  'Server: a',
+  'Set-Cookie: a=1',
+  'Strict-Transport-Security: max-age=1',
+  'X-Content-Type-Options: nosniff',
+]
+
+/** Makes up to three lines; half of them come twice. */
+export function extraHeaders(random: Random): string[] {
+  return Array.from({ length: random.below(4) }, () => random.pick(EXTRA)).flatMap((line) => {
+    return random.percent(50) ? [line, line] : [line]
+  })
 }

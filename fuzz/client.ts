@@ -7,6 +7,7 @@ import { makeCase } from './cases.ts'
 import type { FuzzCase } from './cases.ts'
 import { rightRequest } from './requests.ts'
 import { createSearch } from './search.ts'
+import { take } from './steps.ts'
 import { TIMES } from './target.ts'
 import type { Target } from './target.ts'
 
@@ -19,6 +20,9 @@ export interface Failure {
 
 /** How long a client that ends its side waits for an answer before. */
 const ANSWER_MS = 30
+
+/** How long a slow client pauses behind each piece. */
+const PAUSE_MS = 3
 
 /** Runs a case; returns what went wrong. */
 export async function runCase(
@@ -48,8 +52,8 @@ const TRIES = 5
 
 /** Makes a right call, which must have its own answer. */
 export async function callRight(target: Target, index: number, hangMs: number): Promise<Failure | undefined> {
-  const request = rightRequest({ ...target, index }, `/v1/well/${index}`)
-  const call = { kind: 'upstream', pieces: [request], leaves: 'closed', isFollowed: false } as const
+  const steps = [rightRequest({ ...target, index }, `/v1/well/${index}`)]
+  const call = { isHttp2: false, steps, reads: 'at once', leaves: 'closed' } as const
   let text = ''
   for (let tries = 0; tries < TRIES && (tries === 0 || BROKEN_OFF.test(text)); tries += 1) {
     text = (await exchange(target, call, hangMs)).bytes.toString('latin1')
@@ -58,21 +62,23 @@ export async function callRight(target: Target, index: number, hangMs: number): 
   return { index, kind: 'wrong answer', detail: JSON.stringify(text.slice(0, 1_000)) }
 }
 
-async function exchange(target: Target, { kind, pieces, leaves }: FuzzCase, hangMs: number) {
+type Exchange = Pick<FuzzCase, 'isHttp2' | 'steps' | 'reads' | 'leaves'>
+
+async function exchange(target: Target, { isHttp2, steps, reads, leaves }: Exchange, hangMs: number) {
   const { secure } = target
   const socket =
-    kind === 'http2' && secure !== undefined
+    isHttp2 && secure !== undefined
       ? await connectHttp2(secure.port, secure.authority)
       : connect({ port: target.port, host: '127.0.0.1', noDelay: true })
   const chunks: Buffer[] = []
   socket.on('data', (chunk: Buffer) => void chunks.push(chunk)).on('error', () => undefined)
+  if (reads === 'slowly') readSlowly(socket)
+  if (reads === 'late') socket.pause()
   const closed = once(socket, 'close').then(
     () => true,
     () => true,
   )
-  for (const piece of pieces) if (socket.writable) socket.write(piece)
-  if (leaves === 'soon') void endSoon(socket)
-  if (leaves === 'answered') socket.once('data', () => socket.end())
+  void take(socket, steps).then(() => leave(socket, leaves))
   const timer = new AbortController()
   const late = setTimeout(hangMs, false, { signal: timer.signal }).catch(() => false)
   const isOver = await Promise.race([closed, late])
@@ -81,20 +87,31 @@ async function exchange(target: Target, { kind, pieces, leaves }: FuzzCase, hang
   return { bytes: Buffer.concat(chunks), isOver }
 }
 
-async function endSoon(socket: Socket): Promise<void> {
-  const timer = new AbortController()
-  const waited = setTimeout(ANSWER_MS, undefined, { signal: timer.signal })
-  await Promise.race([waited, once(socket, 'data'), once(socket, 'close')]).catch(() => undefined)
-  timer.abort()
-  socket.end()
+async function leave(socket: Socket, how: FuzzCase['leaves']): Promise<void> {
+  if (how === 'answered') socket.once('data', () => socket.end())
+  if (how === 'soon' || how === 'broken') {
+    const timer = new AbortController()
+    const waited = setTimeout(ANSWER_MS, undefined, { signal: timer.signal })
+    await Promise.race([waited, once(socket, 'data'), once(socket, 'close')]).catch(() => undefined)
+    timer.abort()
+  }
+  if (how === 'broken') socket.destroy()
+  else socket.resume()
+  if (how === 'soon') socket.end()
+}
+
+function readSlowly(socket: Socket): void {
+  socket.on('data', () => {
+    socket.pause()
+    void setTimeout(PAUSE_MS).then(() => socket.resume())
+  })
 }
 
 /** Looks at what came as it is, and without the marks between chunks or frames. */
-function hasSecret({ secrets }: Target, { kind }: FuzzCase, bytes: Buffer): boolean {
-  const joined =
-    kind === 'http2'
-      ? Buffer.concat(readFrames(bytes).flatMap(({ type, payload }) => (type === TYPES.data ? [payload] : [])))
-      : Buffer.from(bytes.toString('latin1').replaceAll(/\r\n[\da-f]+\r\n/gi, ''), 'latin1')
+function hasSecret({ secrets }: Target, { isHttp2 }: FuzzCase, bytes: Buffer): boolean {
+  const joined = isHttp2
+    ? Buffer.concat(readFrames(bytes).flatMap(({ type, payload }) => (type === TYPES.data ? [payload] : [])))
+    : Buffer.from(bytes.toString('latin1').replaceAll(/\r\n[\da-f]+\r\n/gi, ''), 'latin1')
   return [bytes, joined].some((text) => {
     const search = createSearch(secrets)
     search.push(text)

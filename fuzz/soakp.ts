@@ -3,21 +3,26 @@ import { once } from 'node:events'
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Agent, fetch } from 'undici'
+import type { RequestInit } from 'undici'
+import { createLeft } from './left.ts'
 import { createSearch } from './search.ts'
 import { TIMES } from './target.ts'
 import type { Target } from './target.ts'
 
 /** A SOAKP in processes of its own. */
 export interface FuzzedSoakp extends Target {
-  /** Open files and connections of its processes; 0 where the system does not tell. */
-  readonly openFiles: () => Promise<number>
   readonly close: () => Promise<void>
 }
 
 const ADMIN = 'soakp_admin_of-the-fuzz-3f81d07c55a1'
 const MANY = '1000000000'
+
+/** How long connections take that were ended. */
+const SETTLE_MS = 300
+
 const seconds = (milliseconds: number) => String(milliseconds / 1_000)
 
 /** Limits would hide what lies behind them, so only times are limited. */
@@ -47,6 +52,14 @@ export async function startFuzzedSoakp(upstream: string, key: string): Promise<F
   const [plain, secure] = await Promise.all([startOne('off', upstream, secrets), startOne('local', upstream, secrets)])
   const token = await saveKey(plain.address, undefined, key)
   const secureToken = await saveKey(secure.address, secure.authority, key)
+  const left = createLeft({
+    'connections or files': async () => (await openFilesOf(plain.processId)) + (await openFilesOf(secure.processId)),
+    calls: async () =>
+      (await runningCalls(plain.address, undefined, token)) +
+      (await runningCalls(secure.address, secure.authority, secureToken)),
+  })
+  await setTimeout(SETTLE_MS)
+  await left()
   return {
     port: plain.port,
     secure: { port: secure.port, authority: secure.authority ?? '', token: secureToken },
@@ -55,7 +68,7 @@ export async function startFuzzedSoakp(upstream: string, key: string): Promise<F
     secrets,
     ended: Promise.race([plain.ended, secure.ended]),
     hasPrintedSecret: () => plain.hasPrintedSecret() || secure.hasPrintedSecret(),
-    openFiles: async () => (await openFilesOf(plain.processId)) + (await openFilesOf(secure.processId)),
+    left,
     close: async () => {
       await Promise.all([plain.close(), secure.close()])
     },
@@ -107,20 +120,34 @@ async function startOne(tls: string, upstream: string, secrets: readonly Buffer[
   }
 }
 
+/** Open files and connections of a process; 0 where the system does not tell. */
 async function openFilesOf(processId: number | undefined): Promise<number> {
   const names = await readdir(`/proc/${processId}/fd`).catch(() => [])
   return names.length
 }
 
+async function runningCalls(address: string, ca: string | undefined, token: string): Promise<number> {
+  const answer = await call(ca, `${address}/soakp/me`, { headers: { authorization: `Bearer ${token}` } })
+  const { limits, remaining } = answer as Record<'limits' | 'remaining', { parallel_requests: number }>
+  return limits.parallel_requests - remaining.parallel_requests
+}
+
 async function saveKey(address: string, ca: string | undefined, key: string): Promise<string> {
-  const dispatcher = new Agent({ connect: { ca } })
-  const answer = await fetch(`${address}/soakp/keys`, {
+  const answer = await call(ca, `${address}/soakp/keys`, {
     method: 'POST',
-    dispatcher,
     headers: { authorization: `Bearer ${ADMIN}`, 'content-type': 'application/json' },
     body: JSON.stringify({ key }),
   })
-  const { token } = (await answer.json()) as { token: { token: string } }
-  await dispatcher.close()
-  return token.token
+  return (answer as { token: { token: string } }).token.token
+}
+
+/** Returns the JSON of an answer; its connection has ended then. */
+async function call(ca: string | undefined, url: string, options: RequestInit): Promise<unknown> {
+  const dispatcher = new Agent({ connect: { ca } })
+  try {
+    const answer = await fetch(url, { ...options, dispatcher })
+    return await answer.json()
+  } finally {
+    await dispatcher.close()
+  }
 }

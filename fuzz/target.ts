@@ -12,6 +12,11 @@ export interface Target {
   readonly secrets: readonly Buffer[]
   /** Resolves, with what it said, when a process of the target ends by itself. */
   readonly ended: Promise<string>
+  /**
+   * Waits until everything that was begun has ended, connections and calls. Tells what does not end in time, once; an empty
+   * text if there is nothing.
+   */
+  readonly left: () => Promise<string>
   /** Tells whether a secret was printed. */
   readonly hasPrintedSecret: () => boolean
 }

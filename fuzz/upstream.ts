@@ -6,6 +6,8 @@ import { hostileAnswer } from './answers.ts'
 import { hostileFrames } from './frames.ts'
 import { pieces } from './mutate.ts'
 import { createRandom } from './random.ts'
+import { slowAnswer } from './slow-answers.ts'
+import { take, withWaits } from './steps.ts'
 
 /** The upstream of a fuzz: it answers well at `/v1/well`, and in hostile ways at paths that name a case. */
 export interface FuzzUpstream {
@@ -31,8 +33,8 @@ export async function startFuzzUpstream(seed: number, key: string): Promise<Fuzz
     first ??= head
   }
 
-  function answer(socket: Socket, head: string): void {
-    const [, kind, digits] = /^\S+ \/v1\/(well|case|socket)\/(\d+)/.exec(head) ?? []
+  async function answer(socket: Socket, head: string): Promise<void> {
+    const [, kind, digits] = /^\S+ \/v1\/(well|case|slow|socket)\/(\d+)/.exec(head) ?? []
     if (kind === 'well') {
       socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${digits?.length}\r\n\r\n${digits}`)
       return
@@ -45,12 +47,13 @@ export async function startFuzzUpstream(seed: number, key: string): Promise<Fuzz
     if (kind === 'socket') {
       const frames = random.percent(70) ? hostileFrames(random, false, key) : Buffer.alloc(0)
       socket.write(switching(head))
-      for (const piece of pieces(random, frames)) socket.write(piece)
+      const written = pieces(random, frames)
+      await take(socket, random.percent(30) ? withWaits(random, written) : written)
       if (random.percent(30)) socket.end()
       return
     }
-    const { bytes, end } = hostileAnswer(random, key)
-    for (const piece of pieces(random, bytes)) socket.write(piece)
+    const { steps, end } = (kind === 'slow' ? slowAnswer : hostileAnswer)(random, key)
+    await take(socket, steps)
     if (end === 'closed') socket.end()
     if (end === 'broken') socket.resetAndDestroy()
   }
@@ -72,7 +75,7 @@ export async function startFuzzUpstream(seed: number, key: string): Promise<Fuzz
         rest = rest.subarray(bodyEnd)
         check(head)
         isSocket = /^upgrade: websocket/im.test(head)
-        answer(socket, head)
+        void answer(socket, head)
       }
     })
   })

@@ -1,4 +1,5 @@
 import type { Http2SecureServer, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
+import type { TLSSocket } from 'node:tls'
 import fp from 'fastify-plugin'
 import type { FastifyInstance } from 'fastify'
 import type { SoakpOptions } from '../services/options.ts'
@@ -14,12 +15,27 @@ const WATCH_MS = 1_000
  */
 async function sessions(app: FastifyInstance, { configuration }: SoakpOptions): Promise<void> {
   const { headersMs, clientIdleMs } = configuration.limits
-  const server: unknown = app.server
+  // On plain HTTP there are no sessions.
+  const server = app.server as unknown as Http2SecureServer
   const streams = createStreamWatch<ServerHttp2Stream>(clientIdleMs)
+  const looks = new Set<(nowMs: number) => void>()
+  let connection: TLSSocket | undefined
 
-  // On plain HTTP there are none.
-  ;(server as Http2SecureServer).on('session', (session: ServerHttp2Session) => {
+  // A session is made in the same turn, and does not give its connection away.
+  server.prependListener('secureConnection', (socket: TLSSocket) => (connection = socket))
+  server.on('session', (session: ServerHttp2Session) => {
+    const socket = connection
     let running = 0
+    let overMs: number | undefined
+
+    /** Ends a connection on which both sides have said goodbye: of a client that breaks off then, Node may never hear. */
+    function look(nowMs: number): void {
+      const isOver = running === 0 && (session.closed || session.destroyed)
+      overMs = isOver ? (overMs ?? nowMs) : undefined
+      if (overMs !== undefined && nowMs - overMs >= clientIdleMs) socket?.destroy()
+    }
+
+    looks.add(look)
     const first = setTimeout(() => session.destroy(), headersMs)
     session.on('stream', (stream) => {
       clearTimeout(first)
@@ -35,12 +51,17 @@ async function sessions(app: FastifyInstance, { configuration }: SoakpOptions): 
     session.on('timeout', () => {
       if (running === 0) session.destroy()
     })
-    session.once('close', () => clearTimeout(first))
+    session.once('close', () => {
+      clearTimeout(first)
+      looks.delete(look)
+    })
   })
 
   const timer = setInterval(
     () => {
-      for (const stream of streams.stuck(performance.now())) stream.destroy()
+      const nowMs = performance.now()
+      for (const stream of streams.stuck(nowMs)) stream.destroy()
+      for (const each of looks) each(nowMs)
     },
     Math.min(WATCH_MS, clientIdleMs / 4),
   ).unref()

@@ -6,6 +6,7 @@ import { test } from 'tap'
 import type { Test } from 'tap'
 import { makeCase } from '../fuzz/cases.ts'
 import { fuzz } from '../fuzz/fuzz.ts'
+import { createLeft } from '../fuzz/left.ts'
 import { startFuzzedSoakp } from '../fuzz/soakp.ts'
 import type { Target } from '../fuzz/target.ts'
 import { startFuzzUpstream } from '../fuzz/upstream.ts'
@@ -16,15 +17,18 @@ const SEED = 7
 /** A server that does to every connection what a test wants; unless it says otherwise, right calls are answered. */
 async function startStandIn(
   t: Test,
-  misbehave: (socket: Socket) => boolean,
+  misbehave: (socket: Socket, request: string) => boolean,
 ): Promise<Target & { end: (how: string) => void }> {
   const { promise: ended, resolve: end } = Promise.withResolvers<string>()
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     t.teardown(() => socket.destroy())
     socket.on('error', () => undefined)
+    // Some say nothing.
+    socket.once('end', () => void (socket.bytesRead === 0 && socket.end()))
     socket.once('data', (chunk: Buffer) => {
-      const [, index] = /^GET \/v1\/well\/(\d+) /.exec(chunk.toString('latin1')) ?? []
-      if (index === undefined && misbehave(socket)) return
+      const request = chunk.toString('latin1')
+      const [, index] = /^GET \/v1\/well\/(\d+) /.exec(request) ?? []
+      if (index === undefined && misbehave(socket, request)) return
       socket.end(`HTTP/1.1 200 OK\r\nContent-Length: ${index?.length ?? 0}\r\n\r\n${index ?? ''}`)
     })
   })
@@ -39,6 +43,7 @@ async function startStandIn(
     admin: 'admin',
     secrets: [Buffer.from(KEY)],
     ended,
+    left: async () => '',
     hasPrintedSecret: () => false,
     end,
   }
@@ -81,6 +86,28 @@ test('the fuzz finds a hang, and says which case it was', async (t) => {
   t.strictSame([failures.map(({ kind, index }) => [kind, index]), cases], [[['hang', 29]], 60])
 })
 
+test('the fuzz finds what a client that has gone leaves behind, and of 1,000 cases the one', async (t) => {
+  let guilty = 0
+  let open = 0
+  const standIn = await startStandIn(t, (_, request) => {
+    if (request.startsWith(`GET /v1/case/${guilty} `)) open += 1
+    return false
+  })
+  guilty = Array.from({ length: 1_000 }, (_, index) => makeCase(SEED, index, standIn)).findIndex(
+    ({ kind }, index) => kind === 'upstream' && index > 600,
+  )
+  const leaving = { ...standIn, left: createLeft({ connections: async () => open }, 0) }
+  t.equal(await leaving.left(), '', 'at first there is nothing')
+  const { failures, cases } = await fuzz(leaving, { seed: SEED, count: 1_000 })
+  t.match(
+    [failures, cases],
+    [[{ kind: 'hang', index: guilty, detail: /^1 connections left by one of the cases/ }], 1_000],
+  )
+  t.equal(await leaving.left(), '', 'it is told once')
+  const { failures: again } = await fuzz(leaving, { seed: SEED, count: 1_000, only: guilty })
+  t.match(again, [{ kind: 'hang', index: guilty }])
+})
+
 test('the fuzz finds an end of the process, and stops', async (t) => {
   let connection = 0
   const target = await startStandIn(t, (socket) => {
@@ -121,7 +148,13 @@ test('a case is the same whenever it is made, and alone', async (t) => {
   const made = Array.from({ length: 300 }, (_, index) => makeCase(SEED, index, target))
   t.strictSame(makeCase(SEED, 123, target), made[123])
   t.notSame(makeCase(SEED + 1, 123, target), made[123])
-  t.strictSame([...new Set(made.map(({ kind }) => kind))].toSorted(), ['http2', 'request', 'socket', 'upstream'])
+  t.strictSame([...new Set(made.map(({ kind }) => kind))].toSorted(), [
+    'http2',
+    'request',
+    'slow',
+    'socket',
+    'upstream',
+  ])
   let connections = 0
   const alone = await startStandIn(t, () => {
     connections += 1

@@ -1,5 +1,5 @@
-import { appendFile, chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
-import { writeFileSync } from 'node:fs'
+import { appendFileSync, writeFileSync } from 'node:fs'
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { temporaryFolder } from '../soakp.ts'
 import { optionsOf } from './bench.ts'
@@ -12,7 +12,7 @@ fault=$(cat fault); : > fault
 case $fault in
   before) echo 'not now' >&2; exit 75 ;;
   silence) sleep 600 & echo $! > sleeper; wait ;;
-  meanwhile) cat later >> held ;;
+  meanwhile) cat later >> held; : > later ;;
 esac
 grep -v -x -F -- "$2 $3" held > new
 [ "$1" = present ] && printf '%s\\n' "$2 $3" >> new
@@ -35,6 +35,7 @@ export const exec: BenchSetup = {
     await Promise.all([writeFile(at('held'), ''), writeFile(at('fault'), ''), writeFile(at('program'), SCRIPT)])
     await chmod(at('program'), 0o700)
     const lines = async () => (await readFile(at('held'), 'utf8')).split('\n').filter((line) => line !== '')
+    let target = 'held'
     const fail = (fault: string) => writeFileSync(at('fault'), fault)
     return {
       options: optionsOf({ EXEC_PATH: at('program') }),
@@ -44,7 +45,7 @@ export const exec: BenchSetup = {
         return (await lines()).flatMap((line) => (line.startsWith(start) ? [line.slice(start.length)] : []))
       },
 
-      write: (name, value) => appendFile(at('held'), `${name}. ${value}\n`),
+      write: async (name, value) => appendFileSync(at(target), `${name}. ${value}\n`),
       snapshot: async () => (await lines()).join('\n'),
       faults: {
         failWrite: () => fail('before'),
@@ -52,8 +53,12 @@ export const exec: BenchSetup = {
         resetAfterWrite: () => fail('reset'),
         silence: () => fail('silence'),
 
+        // The program itself writes it at its start: two that write a file at once lose lines.
         meanwhile(act) {
+          target = 'later'
           act()
+          target = 'held'
+          fail('meanwhile')
         },
       },
     }
